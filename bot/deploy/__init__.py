@@ -1,0 +1,1 @@
+"""The life of a deployment: from a decision to instances that answer."""

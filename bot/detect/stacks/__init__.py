@@ -1,0 +1,1 @@
+"""One module for each stack: ``find(scan)`` gives a claim with evidence, or None."""

@@ -1,0 +1,1 @@
+"""git: names that may be trusted, one commit fetched safely, a folder made into a commit."""

@@ -1,0 +1,1 @@
+"""Alembic's script folder: see :mod:`bot.store.migrate`."""

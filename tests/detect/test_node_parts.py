@@ -1,0 +1,113 @@
+"""The readers beneath the detection of Node: broken JSON, settings in JavaScript, generations of Yarn."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.detect import Repository, detect
+from bot.detect.js_config import find_setting, js_settings, top_setting
+from bot.detect.loose import read_loose, without_conflicts
+from bot.generate import generate
+from tests.detect.samples import ALL
+from tests.detect.samples_basic import EXPRESS_SERVER, package
+
+
+def test_what_can_be_read_of_a_broken_object_is_read() -> None:
+    text = '{a: \'x\', // why\n "b": {"c": "1" "d": [true, null,]}, "e": "no end\n, "f": "last'
+    assert read_loose(text) == {"a": "x", "b": {"c": "1", "d": [True, None]}, "e": "no end", "f": "last"}
+    assert read_loose("[1]") is None
+    assert read_loose("") is None
+
+
+def test_a_conflict_is_read_as_one_side_had_it() -> None:
+    text = '{\n<<<<<<< HEAD\n"a": "1"\n||||||| base\n"a": "0"\n=======\n"a": "2"\n>>>>>>> other\n}'
+    assert read_loose(text) == {"a": "1"}
+    assert without_conflicts("a\n=======\nb") == "a\n=======\nb", "no conflict, only a line under a title"
+
+
+@pytest.mark.parametrize("part", [" ", "{", '{"a', "/*", "/", '{"\\', "/* ", "'\\", "\\", '"\n', "{a:[", "<<<<<<< x\n"])
+def test_hostile_objects_are_quick(part: str) -> None:
+    start = time.perf_counter()
+    read_loose("{" + part * 150_000)
+    assert time.perf_counter() - start < 5
+
+
+@given(st.text(alphabet="{}[]()\"'`,:=>.;/\\ \nab0", max_size=200))
+def test_readers_take_anything(text: str) -> None:
+    read_loose(text)
+    js_settings(text)
+
+
+def test_settings_of_the_configuration_itself() -> None:
+    code = (
+        "const withX = require('x')({ output: 'no' ? 1 : 2 })\n"
+        "const config = {\n  images: { output: 'inner' },\n  output: 'standalone',\n  distDir: env ? 'a' : 'b',\n}\n"
+        "config.trailingSlash = true\nmodule.exports = withX(config)\n"
+    )
+    assert (found := top_setting(code, "output"))
+    assert found.value == "standalone"
+    assert (inner := find_setting(code, "images", "output"))
+    assert inner.value == "inner"
+    assert top_setting(code, "distDir") is None, "it is computed"
+    assert (slash := top_setting(code, "trailingSlash"))
+    assert slash.value == "true"
+
+
+def test_paths_are_put_together() -> None:
+    code = (
+        "export default defineConfig({ build: { outDir: path.resolve(__dirname, '../www', 'x') }, root: './client' })"
+    )
+    assert (out := find_setting(code, "build", "outDir"))
+    assert out.value == "../www/x"
+    assert (root := top_setting(code, "root"))
+    assert root.value == "./client"
+
+
+YARN = {
+    "classic": ({"yarn.lock": "# yarn lockfile v1\n"}, "Yarn 1 (classic)"),
+    "2": ({"yarn.lock": "__metadata:\n  version: 4\n"}, "Yarn 2 (berry)"),
+    "3": ({"yarn.lock": "__metadata:\n  version: 6\n"}, "Yarn 3 (berry)"),
+    "4": ({"yarn.lock": "__metadata:\n  version: 8\n"}, "Yarn 4 (berry)"),
+}
+
+
+@pytest.mark.parametrize("name", YARN)
+def test_the_generation_of_yarn_is_told(name: str) -> None:
+    files, generation = YARN[name]
+    start = {"package.json": package({"express": "4"}, scripts={"start": "node a.js"}), "a.js": EXPRESS_SERVER}
+    found = detect(Repository.from_files({**start, **files}))
+    assert found.package_manager == "yarn"
+    assert any(generation in item.says for item in found.evidence if item.path == "yarn.lock")
+
+
+def test_a_package_of_a_workspace_is_built_where_the_workspace_begins() -> None:
+    sample = ALL["the setting names a package of the workspace"]
+    found = detect(Repository.from_files(sample.files), sample.settings)
+    made = generate(found)
+    assert made
+    assert found.root == "."
+    assert "COPY package.json yarn.lock ./" in made.files["Dockerfile"]
+    assert "WORKDIR /app/apps/web" in made.files["Dockerfile"]
+
+
+def test_a_workspace_of_pnpm_ends_with_the_application_alone() -> None:
+    sample = ALL["pnpm workspace with a catalog"]
+    made = generate(detect(Repository.from_files(sample.files)))
+    assert made
+    assert "pnpm install --frozen-lockfile --prod --filter 'sample...'" in made.files["Dockerfile"]
+
+
+def test_variables_of_pages_are_arguments_of_the_build() -> None:
+    files = {
+        "package.json": package({"react": "18"}, dev={"vite": "5"}, scripts={"build": "vite build"}),
+        "index.html": "",
+        "src/main.tsx": "fetch(import.meta.env.VITE_API_URL)\n",
+    }
+    made = generate(detect(Repository.from_files(files)))
+    assert made
+    lines = made.files["Dockerfile"].splitlines()
+    assert lines.index("ARG VITE_API_URL") > lines.index("COPY . .")
