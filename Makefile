@@ -6,7 +6,7 @@ berth := .venv/bin/berth
 prefix = BERTH_TEST_BASE_IMAGE_PREFIX=$${BERTH_TEST_BASE_IMAGE_PREFIX-$$($(berth) base-images prefix)}
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test test-stacks bench fmt docker base-images clean dev images
+.PHONY: help demo lint check test test-stacks bench fmt docker base-images clean dev images
 
 help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -15,15 +15,18 @@ demo: ## A server, a sample application, three pushes; stays up until Ctrl-C (CI
 	@.ci/bootstrap
 	@$(python) -m bot.demo
 
-check: dev ## Style, types, architecture and the fast tests (no Docker)
+lint: dev ## Style, types and architecture
 	$(python) -m ruff check
 	$(python) -m ruff format --check
 	$(python) -m mypy
 	.venv/bin/lint-imports
+
+check: lint ## The same and the fast tests (no Docker)
 	$(python) -m pytest -q -m "not docker and not slow" -n 2 --dist loadfile --reruns 1
 
-test: dev docker images ## All tests, with real Docker, and the branch coverage of bot/
-	$(prefix) .ci/with-postgresql $(python) -m pytest -m "not stacks" -n 2 --dist loadfile --reruns 2 --durations=25 --cov=bot --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
+test: dev docker images ## All tests: those without Docker with the branch coverage of bot/, then those with a real Docker
+	.ci/with-postgresql $(python) -m pytest -q -m "not docker and not stacks" -n 2 --dist loadfile --reruns 1 --durations=15 --cov=bot --cov-branch --cov-report=term:skip-covered --cov-fail-under=85
+	$(prefix) .ci/with-postgresql $(python) -m pytest -m "docker and not stacks" -n 3 --dist loadfile --reruns 1 --durations=25
 
 test-stacks: dev docker images ## Real builds of applications of every stack, with their toolchains
 	$(prefix) $(python) -m pytest -m stacks --durations=0
