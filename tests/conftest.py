@@ -17,7 +17,7 @@ class NameFailuresAtOnce:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.outcome not in ("passed", "skipped"):  # failed, or rerun by pytest-rerunfailures
             crash = getattr(report.longrepr, "reprcrash", None)
-            reason = (crash.message if crash else report.longreprtext).strip().partition("\n")[0]
+            reason = (crash.message if crash else report.longreprtext).strip().partition("\n")[0][:300]
             when = f"{report.outcome} at {report.when} after {report.duration:.0f} s"
             self.terminal.line(f"\n{report.nodeid} {when}: {reason}")
 

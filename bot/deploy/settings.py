@@ -177,9 +177,12 @@ def read_repository_file(text: str) -> dict[str, Any]:
                 raise BerthError(f"{REPOSITORY_FILE} uses YAML aliases, which are not read.", "Write the values out.")
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > _DEPTH:
-                raise BerthError(f"{REPOSITORY_FILE} is nested too deeply.", "It holds keys and values.")
+                raise RecursionError
         data = yaml.load(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # libyaml has a limit of its own since 0.2.6, which its reading ahead may reach before us
+        if isinstance(error, RecursionError) or "nesting depth" in str(getattr(error, "problem", "")):
+            raise BerthError(f"{REPOSITORY_FILE} is nested too deeply.", "It holds keys and values.") from error
         line = getattr(getattr(error, "problem_mark", None), "line", None)
         place = f" line {line + 1}" if line is not None else ""
         raise BerthError(f"{REPOSITORY_FILE}{place} is not valid YAML.", "Correct it on the default branch.") from error

@@ -64,6 +64,7 @@ def test_bad_settings_are_named(values: dict[str, object], words: str) -> None:
         ("log_excerpts: true", "log_excerpts is not read from the repository"),
         ("x" * 70_000, "more than 64000 bytes"),
         ("a: [" * 15_000, "nested too deeply"),
+        ("[" * 30_000, "nested too deeply"),
     ],
 )
 def test_a_bad_repository_file_is_explained(text: str, words: str) -> None:
