@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 import bot
 from bot.config import Config
-from bot.errors import BerthError
+from bot.errors import BerthError, UnavailableError
 from bot.forge.pushes import Pushes
 from bot.forge.reports import MAX_DESCRIPTION
 from bot.forge.webhook import Apply
@@ -181,9 +181,8 @@ class LocalForge:
         branch = f"--initial-branch={row['default_branch']}"
         done = await run_git("init", "--quiet", "--bare", "--template=", branch, "--", str(path), env=environment())
         if done.code:
-            raise BerthError(
-                f"The repository {row['name']} cannot be made: {printable(done.err)}.", "Look at the disk."
-            )
+            reason = f"The repository {row['name']} cannot be made: {printable(done.err.strip())}."
+            raise UnavailableError(reason, "Look at the disk of the data folder, and free space.")
 
     def _make_hooks(self) -> None:
         folder = self.config.data_dir / "hooks"
