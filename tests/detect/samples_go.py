@@ -65,6 +65,14 @@ GO: dict[str, Sample] = {
         {"go.mod": module("github.com/gin-gonic/gin v1.10.0 // indirect"), "main.go": HTTP},
         {"stack": "go", "framework": None, "port": 9090},
     ),
+    "go: a mark that nobody tidied, and a package that imports it": Sample(
+        {
+            "go.mod": module("github.com/valyala/fasthttp v1.55.0 // indirect", "example.com/own v1.0.0"),
+            "main.go": main("example.com/shop/server", body="\tserver.Run()"),
+            "server/server.go": 'package server\n\nimport "github.com/valyala/fasthttp"\n\nfunc Run() {}\n',
+        },
+        {"framework": "fasthttp"},
+    ),
     "go: a look-alike": Sample(
         {"go.mod": module("github.com/gin-gonic/gin-extras v1.0.0"), "main.go": HTTP}, {"framework": None}
     ),

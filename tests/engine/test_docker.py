@@ -371,8 +371,11 @@ async def test_an_image_in_use_is_not_removed(engine: Engine, spec: ContainerSpe
     ref = f"berth-{engine.instance}/app:v1"
     docker("import", "--change", f"LABEL berth.instance={engine.instance}", "-", ref, stdin=b"\0" * 1024)
     docker("create", "--name", spec.name, "--label", f"berth.instance={engine.instance}", ref, "true")
-    assert await engine.remove_image(ref) is False
-    assert [image.tags for image in await engine.list_images()] == [(ref,)]
+    try:
+        assert await engine.remove_image(ref) is False
+        assert [image.tags for image in await engine.list_images()] == [(ref,)]
+    finally:
+        docker("rm", "-f", spec.name)
 
 
 async def test_a_pull_that_cannot_work_says_what_to_do(engine: Engine) -> None:

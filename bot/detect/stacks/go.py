@@ -107,9 +107,13 @@ def _choose(app: App) -> None:
 
 
 def _frame(app: App) -> None:
-    required = {path for path, one in app.module.requirements.items() if not one.indirect} if app.module else set()
+    requirements = app.module.requirements if app.module else {}
+    required = {path for path, one in requirements.items() if not one.indirect}
     imported = app.program.imports if app.program else frozenset()
     known = [row for row in GO if any(_is_of(path, row) for path in (*required, *imported))]
+    if not known and (hidden := [row for row in GO if any(_is_of(path, row) for path in requirements)]):
+        counted = _imported(app.scan)  # "// indirect" stays where nobody tidied: what the packages import counts
+        known = [row for row in hidden if any(_is_of(path, row) for path in counted)]
     used = [row for row in known if any(_is_of(path, row) for path in imported)]
     rows = remaining({row.name for row in known}, GO)
     # several that are required: the program itself may say which one it is, or its packages
@@ -142,8 +146,8 @@ def _weigh(app: App, finding: Finding) -> None:
         finding.add(30, scan.seen(app.program.path, "func main()", "the program's main function", app.program.line))
     if app.framework and app.module:
         row = app.framework
-        for requirement in app.module.requirements.values():
-            if _is_of(requirement.path, row) and not requirement.indirect:
+        for requirement in sorted(app.module.requirements.values(), key=lambda one: (one.indirect, one.line)):
+            if _is_of(requirement.path, row):
                 seen = scan.seen("go.mod", requirement.text, f"requires {row.name}", requirement.line)
                 finding.add(25, seen)
                 break
