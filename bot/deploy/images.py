@@ -22,7 +22,7 @@ from bot.engine import base_images
 from bot.engine.build import Builder, BuildRequest
 from bot.engine.docker import Engine
 from bot.errors import BerthError
-from bot.generate import base_images_of
+from bot.generate.images import base_images_of
 from bot.store.database import Row, Store
 from bot.store.tables import deployments, environments, images, instances, services
 

@@ -13,7 +13,8 @@ from bot.detect import dockerfile as dockerfiles
 from bot.detect.parse import parse_json, parse_toml, parse_yaml, requirement, shell_parts, strip_js_comments
 from bot.detect.releases import NODE, PYTHON
 from bot.detect.versions import resolve_node, resolve_python
-from bot.generate import base_images_of, generate
+from bot.generate import generate
+from bot.generate.images import base_images_of
 from bot.project import from_yaml
 from tests.compose import as_read
 from tests.detect.samples import ALL

@@ -15,7 +15,8 @@ from bot.detect import Repository, detect
 from bot.detect import dockerfile as dockerfiles
 from bot.detect.facts import DockerfileFacts, NodeFacts
 from bot.detect.model import Detection
-from bot.generate import Generated, base_images_of, generate
+from bot.generate import Generated, generate
+from bot.generate.images import base_images_of
 from bot.project import from_yaml
 from tests.compose import as_read, complaints
 from tests.detect.samples import ALL
