@@ -138,9 +138,11 @@ object Main extends IOApp.Simple {
 """
 
 
-def plugged(text: str, plugin: str) -> str:
-    """A pom.xml with a plugin that has a configuration."""
-    return text.replace("<build><plugins>", f"<build><plugins>\n{plugin}", 1)
+def plugged(text: str, plugin: str, sources: str = "src/main/java") -> str:
+    """A pom.xml with a plugin that has a configuration, and the folder of its sources."""
+    head = f"<build><sourceDirectory>{sources}</sourceDirectory><plugins>\n"
+    assert "<build><plugins>" in text
+    return text.replace("<build><plugins>", f"{head}{plugin}", 1)
 
 
 APPLICATIONS: Applications = {
@@ -175,11 +177,9 @@ APPLICATIONS: Applications = {
         MAVEN,
         {
             "pom.xml": plugged(
-                pom(
-                    "io.ktor:ktor-server-netty-jvm::3.0.1",
-                    properties=RELEASE,
-                ).replace("<build>", "<build><sourceDirectory>src/main/kotlin</sourceDirectory>"),
+                pom("io.ktor:ktor-server-netty-jvm::3.0.1", properties=RELEASE),
                 KOTLIN_PLUGIN + SHADE_PLUGIN,
+                sources="src/main/kotlin",
             ),
             "src/main/kotlin/shop/Application.kt": KTOR_MAIN.replace(
                 "port = 8081", 'port = System.getenv("PORT")?.toInt() ?: 8081'
@@ -195,8 +195,9 @@ APPLICATIONS: Applications = {
                     "org.apache.pekko:pekko-http_2.13::1.1.0",
                     "org.apache.pekko:pekko-stream_2.13::1.1.2",
                     properties=RELEASE,
-                ).replace("<build>", "<build><sourceDirectory>src/main/scala</sourceDirectory>"),
+                ),
                 SCALA_PLUGIN,
+                sources="src/main/scala",
             ),
             "src/main/scala/shop/Main.scala": PEKKO_MAIN,
         },
@@ -205,8 +206,8 @@ APPLICATIONS: Applications = {
         JDK,
         {
             ".java-version": "17\n",
-            "build.sbt": 'scalaVersion := "2.13.15"\n\nlibraryDependencies ++= Seq(\n'
-            '  "org.http4s" %% "http4s-ember-server" % "0.23.29",\n  "org.http4s" %% "http4s-dsl" % "0.23.29"\n)\n',
+            "build.sbt": 'scalaVersion := "3.3.4"\n\nlibraryDependencies ++= Seq(\n'
+            '  "org.http4s" %% "http4s-ember-server" % "0.23.30",\n  "org.http4s" %% "http4s-dsl" % "0.23.30"\n)\n',
             "project/build.properties": "sbt.version=1.10.7\n",
             "src/main/scala/shop/Main.scala": HTTP4S_MAIN,
         },

@@ -120,7 +120,8 @@ APPLICATIONS: Applications = {
         IMAGES,
         {
             "package.json": package(
-                {"nuxt": "3.14.1592", "vue": "3.5.12", "vue-router": "4.4.5"},
+                # without vue, whose pinned version would lie beside the newer one that this nuxt brings
+                {"nuxt": "3.14.1592"},
                 scripts={"build": "nuxt build", "postinstall": "nuxt prepare"},
                 type="module",
             ),

@@ -137,7 +137,7 @@ SERVERS: Applications = {
             **PYTHON,
         },
     ),
-    "pyramid, the project itself in its requirements": (
+    "pyramid, the project itself in its requirements": Application(
         (),
         {
             "requirements.txt": "pyramid==2.0.2\nsetuptools<80\n-e .\n",
@@ -152,6 +152,7 @@ SERVERS: Applications = {
             "    config.add_view(hello, route_name='hello')\n    return config.make_wsgi_app()\n",
             **PYTHON,
         },
+        compiled=True,  # its build backend makes a wheel of every change
     ),
     "flask with assets by Node.js": Application(
         (),
