@@ -27,11 +27,10 @@ RECEIVED = "received"  # the decision of a delivery that waits for one
 MOST_AT_ONCE = 100  # deliveries in one transaction
 DECIDED_AT_ONCE = 50  # deliveries loaded at the same time
 QUIET_SECONDS = 0.02  # without a delivery after which deciding goes at full speed
-PAUSE_SECONDS = 0.25  # between two decisions until then, at most
+PAUSE_SECONDS = 1.0  # between two decisions until then, at most
 CROWD = 8  # deliveries in one transaction that mean that many senders wait at the same time …
-CROWD_SECONDS = 4.0  # … for whom deciding gives way longer: each decision holds the only writer up for a while
+CROWD_SECONDS = 10.0  # … for whom deciding gives way longer: each decision holds the only writer up for a while
 POLL_SECONDS = 30.0
-_NEWER = sa.text("SELECT id, hook_id, delivery_id FROM deliveries WHERE id > :newest")
 
 
 class Inbox:
@@ -42,7 +41,6 @@ class Inbox:
         self._forge_id = forge_id
         self._decide = decide
         self._insertion: Insertion | None = None
-        self._newest = 0  # id of the newest delivery, of any forge
         self._coming: deque[tuple[dict[str, Any], asyncio.Future[bool]]] = deque()
         self._arrived = asyncio.Event()
         self._stored = asyncio.Event()
@@ -99,14 +97,9 @@ class Inbox:
     async def _store_batch(self, batch: list[tuple[dict[str, Any], asyncio.Future[bool]]]) -> None:
         rows = [values for values, _ in batch]
         if self._insertion is None:
-            self._insertion = Insertion(self._store, deliveries, rows[0])
-            row = await self._store.one(sa.select(sa.func.max(deliveries.c.id).label("id")))
-            self._newest = row["id"] or 0 if row else 0
-        async with self._store.begin() as tx:
-            await tx.insert_new(self._insertion, rows)
-            found = await tx.all(_NEWER.bindparams(newest=self._newest))
+            self._insertion = Insertion(self._store, deliveries, rows[0], ("hook_id", "delivery_id"))
+        found = await self._store.insert_new(self._insertion, rows)
         made = {(row["hook_id"], row["delivery_id"]) for row in found}
-        self._newest = max((row["id"] for row in found), default=self._newest)
         self._last, self._together = time.monotonic(), len(batch)
         self._stored.set()
         for values, done in batch:

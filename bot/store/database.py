@@ -10,6 +10,8 @@ pool.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -54,19 +56,27 @@ class _SqliteConnection(sqlite3.Connection):
 
 
 class Insertion:
-    """``INSERT … ON CONFLICT DO NOTHING`` into ``table``, compiled once: ``databases`` compiles anew for each call.
+    """One statement for any number of rows: ``INSERT … ON CONFLICT DO NOTHING RETURNING …``, a transaction of its own.
 
-    ``columns``: those that every row gives a value to, in the order of the statement's parameters.
+    ``columns``: those that every row gives a value to, as the driver takes it; ``returning``: those that are told of
+    each row that was not there yet. Compiled once, for one row: compiling for many takes longer than running it.
     """
 
-    def __init__(self, store: Store, table: sa.Table, columns: Iterable[str]) -> None:
-        names = list(columns)
+    def __init__(self, store: Store, table: sa.Table, columns: Iterable[str], returning: Sequence[str]) -> None:
         query: Any = sqlite.insert(table) if store.sqlite else postgresql.insert(table)
+        query = query.on_conflict_do_nothing().returning(*(table.c[name] for name in returning))
         make: Any = sqlite.dialect if store.sqlite else asyncpg.dialect
         dialect = make(paramstyle="qmark") if store.sqlite else make()
-        compiled = query.on_conflict_do_nothing().compile(dialect=dialect, column_keys=names)
-        self.text = str(compiled)
+        compiled = query.compile(dialect=dialect, column_keys=list(columns))
         self.columns: tuple[str, ...] = tuple(compiled.positiontup or ())
+        self.returning = tuple(returning)
+        self._head, self._row, self._end = re.split(r"(?<= VALUES )(\(.*?\))", str(compiled), maxsplit=1)
+
+    def text(self, rows: int) -> str:
+        """The statement for so many rows. PostgreSQL's parameters are numbered, SQLite's are not."""
+        numbers = itertools.count(1)
+        groups = ", ".join([self._row] * rows)
+        return self._head + re.sub(r"\$\d+", lambda _: f"${next(numbers)}", groups) + self._end
 
 
 class Transaction:
@@ -89,11 +99,6 @@ class Transaction:
     async def changed(self, query: ClauseElement) -> bool:
         """Whether the statement, which ends in ``.returning(…)``, touched at least one row."""
         return bool(await self._connection.fetch_all(query))
-
-    async def insert_new(self, insertion: Insertion, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert those of the rows that are not there yet."""
-        values = [tuple(row[name] for name in insertion.columns) for row in rows]
-        await self._connection.raw_connection.executemany(insertion.text, values)
 
     async def insert(self, query: ClauseElement) -> int:
         """The id of the row made by an insert that ends in ``.returning(table.c.id)``."""
@@ -175,10 +180,31 @@ class Store:
         On SQLite one at a time in the process, so keep the block short: no I/O but the database's inside it. Raises
         UnavailableError when the disk is full, and when PostgreSQL goes away or undoes it: the same may succeed later.
         """
+        async with self._writing() as connection:
+            begin = "BEGIN IMMEDIATE" if self.sqlite else "BEGIN"
+            async with _transaction(connection.raw_connection, begin):
+                yield Transaction(connection)
+
+    async def insert_new(self, insertion: Insertion, rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+        """Insert those of the rows that are not there yet, and return the columns that the insertion tells of.
+
+        A transaction in one call of the driver: while its thread works and flushes, the event loop is left alone.
+        Raises UnavailableError as :meth:`begin` does.
+        """
+        text = insertion.text(len(rows))
+        values = [row[name] for row in rows for name in insertion.columns]
+        async with self._writing() as connection:
+            raw = connection.raw_connection
+            made = await _to_the_end(raw.execute_fetchall(text, values) if self.sqlite else raw.fetch(text, *values))
+            return [dict(zip(insertion.returning, row, strict=True)) for row in made]
+
+    @asynccontextmanager
+    async def _writing(self) -> AsyncIterator[Connection]:
+        """The only writer of SQLite, or a connection to PostgreSQL; what passes is raised as UnavailableError."""
         if not self.sqlite:
             try:
-                async with self._pooled() as connection, _transaction(connection.raw_connection, "BEGIN"):
-                    yield Transaction(connection)
+                async with self._pooled() as connection:
+                    yield connection
             except Exception as error:
                 # the driver, which need not be installed, has a name of its own for a connection that was closed
                 if str(getattr(error, "sqlstate", ""))[:2] in _PASSING or type(error).__name__ == "InterfaceError":
@@ -189,8 +215,7 @@ class Store:
             if self._writer is None:
                 raise RuntimeError("the store is closed")
             try:
-                async with _transaction(self._writer.raw_connection, "BEGIN IMMEDIATE"):
-                    yield Transaction(self._writer)
+                yield self._writer
                 self._written.set()
             except sqlite3.OperationalError as error:
                 if error.sqlite_errorcode & 0xFF not in _UNWRITABLE:

@@ -76,16 +76,15 @@ async def test_results(store):
 
 
 async def test_many_rows_of_which_some_are_there(store):
-    insertion = Insertion(store, installation, ("key", "value"))
-    async with store.begin() as transaction:
-        await transaction.insert_new(insertion, [{"key": "a", "value": "1"}, {"value": "2", "key": "b"}])
-    async with store.begin() as transaction:
-        await transaction.insert_new(insertion, [{"key": "b", "value": "3"}, {"key": "100%", "value": "it's"}])
+    insertion = Insertion(store, installation, ("key", "value"), ("key",))
+    made = await store.insert_new(insertion, [{"key": "a", "value": "1"}, {"value": "2", "key": "b"}])
+    assert made == [{"key": "a"}, {"key": "b"}]
+    made = await store.insert_new(insertion, [{"key": key, "value": "it's"} for key in ("b", "100%", "100%")])
+    assert made == [{"key": "100%"}]
     rows = await store.all(sa.select(installation).order_by(installation.c.key))
     assert {row["key"]: row["value"] for row in rows} == {"a": "1", "b": "2", "100%": "it's"}
     with pytest.raises(Exception, match=r"(?i)not.null"):
-        async with store.begin() as transaction:
-            await transaction.insert_new(insertion, [{"key": "c", "value": "1"}, {"key": "d", "value": None}])
+        await store.insert_new(insertion, [{"key": "c", "value": "1"}, {"key": "d", "value": None}])
     assert await _keys(store) == {"a", "b", "100%"}
 
 
