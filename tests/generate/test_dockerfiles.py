@@ -85,16 +85,16 @@ def write_dockerfiles(folder: Path, names: list[str], variants: Iterable[str] = 
                 (place / "Dockerfile").write_text(text)
 
 
-def _one_of_each_framework() -> list[str]:
+def _one_of_each_stack() -> list[str]:
     chosen: dict[tuple[str, str | None], str] = {}
     for name in WRITTEN:
         found = detect(Repository.from_files(ALL[name].files), ALL[name].settings)
-        chosen.setdefault((found.stack, found.framework), name)
+        chosen.setdefault((found.stack, found.package_manager), name)
     return list(chosen.values())
 
 
-def test_hadolint_finds_nothing_in_one_of_each_framework(tmp_path: Path) -> None:
-    write_dockerfiles(tmp_path, _one_of_each_framework(), ["plain"])
+def test_hadolint_finds_nothing_in_one_of_each_stack(tmp_path: Path) -> None:
+    write_dockerfiles(tmp_path, _one_of_each_stack(), ["plain"])
     assert lint(tmp_path) == ""
 
 
