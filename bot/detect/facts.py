@@ -153,6 +153,8 @@ class GoFacts:
     cgo: bool = False
     build: str | None = None  # a command that a person set
     start: str = "/app/app"
+    others: tuple[tuple[str, str], ...] = ()  # programs that the Procfile starts as well, with their packages
+    processes: tuple[tuple[str, str], ...] = ()  # the Procfile's other lines, as they are in the image
     assets: tuple[str, ...] = ()  # folders that the program reads while it runs
 
 
@@ -168,6 +170,8 @@ class RustFacts:
     placeholders: tuple[str, ...] = ()  # sources that Cargo must see before it fetches crates
     build: str | None = None  # a command that a person set
     start: str = "/app/app"
+    others: tuple[str, ...] = ()  # programs that the Procfile starts as well
+    processes: tuple[tuple[str, str], ...] = ()  # the Procfile's other lines, as they are in the image
     assets: tuple[str, ...] = ()  # folders and files that the program reads while it runs
     environment: tuple[tuple[str, str], ...] = ()
     packages: tuple[str, ...] = ()  # Debian packages at run time
@@ -245,6 +249,7 @@ class JvmFacts:
     build: str | None = None  # a command that a person set
     start: str = ""
     prepare: str = ""  # shell text that comes before it at each start
+    processes: tuple[tuple[str, str], ...] = ()  # the Procfile's other lines, as they are in the image
     environment: tuple[tuple[str, str], ...] = ()
     assets: tuple[str, ...] = ()  # folders and files that the program reads while it runs
 

@@ -8,16 +8,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from bot.detect.connections import PORTS
-from bot.detect.facts import DenoFacts, DockerfileFacts, Facts, NodeFacts, PhpFacts, PythonFacts, RubyFacts
+from bot.detect.facts import DenoFacts, DockerfileFacts, Facts, GoFacts, NodeFacts, PhpFacts, PythonFacts, RubyFacts
 from bot.detect.model import Beside, Detection
 from bot.detect.service_versions import TITLES
 from bot.generate.recipe import Recipe
-from bot.generate.write import with_exec
+from bot.generate.write import needs_shell, with_exec
 from bot.project import Build, HealthCheck, Mount, Service, Template
 
 USER = NAME = "app"
 # process types that people start by hand
 _BY_HAND = frozenset({"console", "rake", "shell", "test", "dev", "debug", "postdeploy", "build", "seed"})
+_SHELL = ("/bin/sh", "-c")
 THROW_AWAY = "throw-away"  # the password where nobody gives another one: for a person's own machine
 
 
@@ -181,7 +182,7 @@ def _processes(
             name=key,
             role="release" if name == "release" else "worker",
             build=Build(),
-            command=("/bin/sh", "-c", with_exec(f"{prepare} && {command}" if prepare else command)),
+            command=_words(detection.facts, f"{prepare} && {command}" if prepare else command),
             environment=told,
             depends_on=depends_on(databases, found),
             healthcheck=HealthCheck(("NONE",)),  # that of the Dockerfile asks a web server
@@ -191,12 +192,18 @@ def _processes(
 
 def _started(detection: Detection, databases: Mapping[str, Service]) -> list[tuple[str, str]]:
     """The processes that are started, with their commands."""
-    if not _holds_source(detection.facts):
-        return []
-    found = [(name, command) for name, command in detection.processes if name.lower() not in _BY_HAND]
+    runs = detection.processes if _holds_source(detection.facts) else getattr(detection.facts, "processes", ())
+    found = [(name, command) for name, command in runs if name.lower() not in _BY_HAND]
     if migration := _migration(detection, databases):
         found.append(("release", migration))
     return found
+
+
+def _words(facts: Facts | None, command: str) -> tuple[str, ...]:
+    """In exec form. Go's image has no shell where none of its commands needs one."""
+    if isinstance(facts, GoFacts) and not needs_shell(command):
+        return tuple(command.split())
+    return (*_SHELL, with_exec(command))
 
 
 def _migration(detection: Detection, databases: Mapping[str, Service]) -> str:
@@ -233,7 +240,8 @@ def _service_name(name: str, taken: Collection[str]) -> str:
 
 
 def _said(service: Service, detection: Detection) -> str:
-    command = (service.command or ("",))[-1].rpartition("&& ")[2].removeprefix("exec ")
+    words = service.command or ("",)
+    command = words[-1].rpartition("&& ")[2].removeprefix("exec ") if words[:2] == _SHELL else " ".join(words)
     if service.role != "release":
         return f"`{command}` runs beside it as {service.name} (Procfile)"
     whose = "Procfile" if any(name == "release" for name, _ in detection.processes) else "Django's tables"

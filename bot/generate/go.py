@@ -16,11 +16,12 @@ _FLAGS = "-trimpath -ldflags='-s -w'"
 def dockerfile(recipe: Recipe, facts: GoFacts) -> tuple[str, list[str]]:
     """The Dockerfile, and why it looks like that."""
     base = recipe.image(images.go(facts.version))
-    plain = not facts.cgo and not write.needs_shell(facts.start)
+    commands = (facts.start, *(command for _, command in facts.processes))
+    plain = not facts.cgo and not any(write.needs_shell(command) for command in commands)
     why = [f"Go {facts.version}, only to compile: {base}"]
     out = Lines()
     what = " ".join(part for part in (recipe.detection.framework, f"on Go {facts.version}") if part)
-    out.add(write.comment(f"{what}, one program. Written by Berth; yours to keep and change."))
+    out.add(write.comment(f"{what}. Written by Berth; yours to keep and change."))
     out.add(f"FROM {base} AS build", "WORKDIR /src")
     cgo = "1" if facts.cgo else "0"
     out.add(*environment((("CGO_ENABLED", cgo), ("GOTOOLCHAIN", "local"))), *recipe.arguments())
@@ -45,8 +46,11 @@ def dockerfile(recipe: Recipe, facts: GoFacts) -> tuple[str, list[str]]:
     if facts.build:
         out.add(recipe.step(f"{first}mkdir -p /out/app && {facts.build}", caches))
     else:
-        compiled = f"{first}go build{vendor} {_FLAGS}{tags} -o /out/app/{facts.binary} {facts.package}"
-        out.add(recipe.step(compiled, caches, ours=_PLAIN.fullmatch(facts.package) is not None))
+        programs = ((facts.binary, facts.package), *facts.others)
+        compiled = " \\\n    && ".join(
+            f"go build{vendor} {_FLAGS}{tags} -o /out/app/{binary} {package}" for binary, package in programs
+        )
+        out.add(recipe.step(first + compiled, caches, ours=all(_PLAIN.fullmatch(package) for _, package in programs)))
     if facts.cgo:
         why.append("it needs C libraries, so it runs on Debian's slim image")
     _run_stage(out, recipe, facts, why, plain=plain)

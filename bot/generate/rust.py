@@ -17,7 +17,7 @@ def dockerfile(recipe: Recipe, facts: RustFacts) -> tuple[str, list[str]]:
     why = [f"Rust {facts.version}, only to compile: {base}", f"runs on {runs_on}, which has the C library it needs"]
     out = Lines()
     what = " ".join(part for part in (recipe.detection.framework, f"on Rust {facts.version}") if part)
-    out.add(write.comment(f"{what}, one program. Written by Berth; yours to keep and change."))
+    out.add(write.comment(f"{what}. Written by Berth; yours to keep and change."))
     out.add(f"FROM {base} AS build", "WORKDIR /src")
     packages = [name for name in facts.build_packages if name not in _COMPILERS]
     if packages:
@@ -29,12 +29,13 @@ def dockerfile(recipe: Recipe, facts: RustFacts) -> tuple[str, list[str]]:
     out.add("COPY . .")
     target = recipe.cache("cargo-target", "/src/target", locked=True)
     locked = " --locked" if facts.locked else ""
+    programs = (facts.binary, *facts.others)
+    install = " ".join(("install -D -t /out", *(f"target/release/{name}" for name in programs)))
     if facts.build:
         out.add(recipe.step(facts.build, [registry, target]))
-        out.add(write.shell(f"install -D -t /out target/release/{facts.binary}", [target]))
+        out.add(write.shell(install, [target]))
     else:
-        compiled = f"cargo build --release{locked} --bin {facts.binary}"
-        install = f"install -D -t /out target/release/{facts.binary}"
+        compiled = " ".join((f"cargo build --release{locked}", *(f"--bin {name}" for name in programs)))
         out.add(write.comment("compiled crates stay in a cache; the program is copied out of it"))
         out.add(recipe.step(f"{compiled} \\\n    && {install}", [registry, target], ours=True))
     out.part(f"FROM {runs_on}", *labels(recipe))

@@ -37,6 +37,18 @@ APPLICATIONS: Applications = {
         IMAGES,
         {"go.mod": GO_MODULE, "main.go": GO_HTTP, "templates/page.html": "<p>page</p>\n"},
     ),
+    "go, with a release and a worker of the Procfile": (
+        IMAGES,
+        {
+            "go.mod": GO_MODULE,
+            "cmd/server/main.go": GO_HTTP,
+            "cmd/worker/main.go": 'package main\n\nimport "time"\n\nfunc main() { time.Sleep(time.Hour) }\n',
+            "cmd/migrate/main.go": 'package main\n\nimport "os"\n\nfunc main() {\n'
+            '\tif len(os.Args) != 2 || os.Args[1] != "up" {\n\t\tos.Exit(1)\n\t}\n}\n',
+            "templates/page.html": "<p>page</p>\n",
+            "Procfile": "web: bin/server\nworker: bin/worker\nrelease: bin/migrate up\n",
+        },
+    ),
     "go, without a module": (IMAGES, {"main.go": GO_HTTP}),
     "gin": (
         IMAGES,

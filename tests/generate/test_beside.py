@@ -10,6 +10,8 @@ from bot.detect import Repository, detect
 from bot.generate import Generated, generate
 from bot.project import Project, Service, Template, from_yaml
 from tests.compose import as_read
+from tests.detect.jvm_files import BOOT_POM
+from tests.generate.stacks_jvm import BOOT_MAIN
 
 CODE = 'import os\nfrom flask import Flask\napp = Flask(__name__)\nos.environ["DATABASE_URL"]\n'
 SHOP = {
@@ -117,12 +119,76 @@ def _release(model: Project) -> str:
     return service.command[-1]
 
 
+GO_MAIN = 'package main\n\nimport "net/http"\n\nfunc main() { http.ListenAndServe(":8080", nil) }\n'
+GO_SHOP = {
+    "go.mod": "module example.com/shop\n\ngo 1.26\n",
+    "cmd/server/main.go": GO_MAIN,
+    "cmd/worker/main.go": GO_MAIN,
+    "cmd/migrate/main.go": GO_MAIN,
+    "cmd/unused/main.go": GO_MAIN,
+}
+
+
+def commands(files: dict[str, str]) -> dict[str, tuple[str, ...] | None]:
+    return {name: service.command for name, service in project(files).services.items() if name != "web"}
+
+
 def test_what_the_image_cannot_run_is_not_started_and_said() -> None:
-    files = {"go.mod": "module x\n\ngo 1.26\n", "main.go": "package main\nfunc main() {}\n"}
-    files["Procfile"] = "web: bin/x\nworker: bin/worker\n"
+    files = GO_SHOP | {"Procfile": "web: bin/server\nworker: bin/other\nclock: bin/worker && python clock.py\n"}
     generated = made(files)
     assert set(generated.project.services) == {"web"}
-    assert any("not started, though the Procfile has them: worker" in line for line in generated.explanation)
+    assert any("not started, though the Procfile has them: worker, clock" in line for line in generated.explanation)
+
+
+def test_programs_of_go_that_the_procfile_starts_are_compiled_as_well() -> None:
+    files = GO_SHOP | {"Procfile": "web: bin/server serve\nworker: bin/worker -queue mail\nrelease: ./bin/migrate up\n"}
+    generated = made(files)
+    assert commands(files) == {
+        "release": ("/app/migrate", "up"),
+        "worker": ("/app/worker", "-queue", "mail"),
+    }, "in exec form, as there is no shell"
+    text = generated.files["Dockerfile"]
+    assert "FROM scratch" in text
+    assert 'CMD ["/app/server", "serve"]' in text
+    for name in ("server", "worker", "migrate"):
+        assert f"-o /out/app/{name} ./cmd/{name}" in text
+    assert "unused" not in text
+    assert "`/app/migrate up` runs once before each new version starts (Procfile)" in generated.explanation
+
+
+def test_a_process_of_go_that_needs_a_shell_gets_one() -> None:
+    files = GO_SHOP | {"Procfile": "web: bin/server\nworker: DEBUG=1 bin/worker -queue $QUEUE\n"}
+    assert commands(files) == {"worker": ("/bin/sh", "-c", "exec env DEBUG=1 /app/worker -queue $QUEUE")}
+    assert "FROM scratch" not in made(files).files["Dockerfile"]
+
+
+def test_programs_of_rust_that_the_procfile_starts_are_compiled_as_well() -> None:
+    files = {
+        "Cargo.toml": '[package]\nname = "shop"\nversion = "1.0.0"\n\n[dependencies]\naxum = "0.7"\n',
+        "src/main.rs": "fn main() {}\n",
+        "src/bin/worker.rs": "fn main() {}\n",
+        "src/bin/unused.rs": "fn main() {}\n",
+        "Procfile": "web: ./target/release/shop --port $PORT\nworker: target/release/worker\n"
+        "release: ./target/release/shop migrate && ./target/release/shop seed\n",
+    }
+    assert commands(files) == {
+        "release": ("/bin/sh", "-c", "/app/shop migrate && exec /app/shop seed"),
+        "worker": ("/bin/sh", "-c", "exec /app/worker"),
+    }
+    text = made(files).files["Dockerfile"]
+    assert "cargo build --release --bin shop --bin worker " in text
+    assert "install -D -t /out target/release/shop target/release/worker" in text
+    assert "exec /app/shop --port $PORT" in text
+
+
+def test_a_jar_that_the_procfile_starts_again() -> None:
+    files = {
+        "pom.xml": BOOT_POM,
+        "src/main/java/shop/ShopApplication.java": BOOT_MAIN,
+        "Procfile": "web: java -jar target/shop-1.0.jar\nworker: java $JAVA_OPTS -jar target/shop-1.0.jar --worker\n"
+        "release: ./mvnw flyway:migrate\nother: java -jar other/target/other.jar\nnode: node server.js\n",
+    }
+    assert commands(files) == {"worker": ("/bin/sh", "-c", "exec java $JAVA_OPTS -jar app.jar --worker")}
 
 
 def test_names_of_processes_never_collide() -> None:

@@ -6,7 +6,7 @@ import posixpath
 import re
 from dataclasses import dataclass, field
 
-from bot.detect import releases, versions
+from bot.detect import procfile, releases, versions
 from bot.detect.facts import GoFacts
 from bot.detect.finding import Answer, Finding, Overrides
 from bot.detect.frameworks import Framework, remaining
@@ -161,8 +161,11 @@ def _answer(app: App, given: Overrides) -> Answer:
     scan, program = app.scan, app.program
     evidence: list[Evidence] = []
     version = _version(app, evidence)
-    name = _binary(app)
-    package = f"./{program.folder}" if program and program.folder else "."
+    name = _binary(app, program)
+    packages = {_binary(app, one): _package(one) for one in reversed(app.programs)}
+    if program:
+        packages[name] = _package(program)
+    asked = procfile.compiled(scan, packages, name)
     if program is None:
         scan.warn("no main package was found: nothing can be started. Add `package main` with a func main()")
     text = _texts(app)
@@ -176,10 +179,10 @@ def _answer(app: App, given: Overrides) -> Answer:
     evidence += [item for _, item in services]
     keys = find_required(scan, _required(scan, text))
     evidence += [item for _, item in keys]
-    start = text_of(given.get("start_command")) or f"/app/{name}"
+    start = text_of(given.get("start_command")) or asked.start or procfile.PLACE + name
     facts = GoFacts(
         version=version,
-        package=package,
+        package=packages.get(name, "."),
         binary=name,
         has_module=app.module is not None or scan.has("go.work"),
         manifests=tuple(_manifests(scan)),
@@ -188,6 +191,8 @@ def _answer(app: App, given: Overrides) -> Answer:
         cgo=bool(cgo),
         build=text_of(given.get("build_command")) or None,
         start=start,
+        others=tuple((other, packages[other]) for other in sorted(asked.programs - {name})),
+        processes=asked.processes,
         assets=tuple(_assets(scan, text)),
     )
     if facts.sums_missing and not facts.vendored:
@@ -200,7 +205,7 @@ def _answer(app: App, given: Overrides) -> Answer:
         package_manager="go",
         language_version=version,
         start_command=start,
-        build_command=text_of(given.get("build_command")) or f"go build -o /out/{name} {package}",
+        build_command=text_of(given.get("build_command")) or f"go build -o /out/{name} {facts.package}",
         port=port,
         required_env=[key for key, _ in keys],
         services=[service for service, _ in services],
@@ -233,8 +238,12 @@ def _version(app: App, evidence: list[Evidence]) -> str:
     return resolved.tag
 
 
-def _binary(app: App) -> str:
-    folder = app.program.folder if app.program else ""
+def _package(program: Program) -> str:
+    return f"./{program.folder}" if program.folder else "."
+
+
+def _binary(app: App, program: Program | None) -> str:
+    folder = program.folder if program else ""
     name = posixpath.basename(folder) or (posixpath.basename(app.module.name) if app.module else "")
     return name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", name) else "app"
 

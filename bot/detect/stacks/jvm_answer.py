@@ -85,6 +85,7 @@ def answer(app: App, given: Overrides) -> Answer:
         build=build,
         start=start,
         prepare=_SECRET if framework == "play" else "",
+        processes=jvm_serving.processes(look),
         environment=jvm_serving.HOSTS.get(framework or "", ()),
         assets=tuple(jvm_serving.find_assets(look)),
     )

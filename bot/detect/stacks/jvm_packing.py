@@ -189,6 +189,11 @@ def _javax(part: Part, names: list[str]) -> bool:
 _TARGET = r"(?:[\w.${}*-]+/)*(?:target|build|out)/[\w./${}*-]*"
 
 
+def built(command: str) -> list[str]:
+    """The paths in a command that a build makes."""
+    return re.findall(rf"(?<![^\s:=]){_TARGET}", command)
+
+
 def from_procfile(command: str, packing: Packing) -> str:
     """A command of the Procfile as it is inside of the image; "" where it does not fit what is there."""
     if packing.kind in ("boot", "jar", "sources"):

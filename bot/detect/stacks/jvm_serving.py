@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from bot.detect.frameworks.jvm import JVM
 from bot.detect.model import Evidence
-from bot.detect.parse import parse_yaml
+from bot.detect.parse import parse_yaml, shell_parts
 from bot.detect.scan import table
 from bot.detect.stacks import jvm_config, jvm_packing, jvm_source
 from bot.detect.stacks.jvm_build import fits
@@ -139,6 +139,22 @@ def with_procfile(look: Look, start: str) -> str:
         scan.warn(f"the Procfile's command names what is not in the image, and was left out: {web[0][:80]}")
         return start
     return told
+
+
+def processes(look: Look) -> tuple[tuple[str, str], ...]:
+    """The Procfile's other lines that start what is packed here, as they are inside of the image."""
+    packing, folder = look.packing, look.part.module.folder
+    places = tuple(f"{folder}/{name}/".removeprefix("/") for name in ("target", "build", "out"))
+    if packing.kind == "war" or packing.layers == "layertools":
+        return ()
+    found = []
+    for name, (command, _) in look.app.scan.procfile.items():
+        built = jvm_packing.built(command)
+        here = all(path.removeprefix("./").startswith(places) for path in built)
+        told = jvm_packing.from_procfile(command, packing) if built and here and name != "web" else ""
+        if told and all(part[0] in ("java", "./bin/app") for part in shell_parts(told)):
+            found.append((name, told))
+    return tuple(found)
 
 
 def find_health(look: Look) -> str | None:

@@ -6,7 +6,7 @@ import posixpath
 import re
 from dataclasses import dataclass
 
-from bot.detect import versions
+from bot.detect import procfile, versions
 from bot.detect.facts import RustFacts
 from bot.detect.finding import Answer, Finding, Overrides
 from bot.detect.frameworks import Framework, remaining
@@ -30,6 +30,7 @@ _PORTS = (
     re.compile(r'"PORT"[^;]{0,120}?unwrap_or(?:_else)?\(\s*(?:\|_\|\s*)?"?(\d{2,5})"?'),
     re.compile(r"(?i)\bport\b[^=;\n]{0,40}=\s*(\d{4,5})\b"),
 )
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
 _LOCAL = re.compile(r'"(?:127\.0\.0\.1|localhost)(?::\d+)?"|\[127,\s*0,\s*0,\s*1\]')
 _REQUIRED = re.compile(r'\benv::var\(\s*"(\w+)"\s*\)\s*(?:\.expect\(|\.unwrap\(\)|\?)')
 
@@ -164,11 +165,14 @@ def _answer(app: App, given: Overrides) -> Answer:
     services = find_services(scan, seen)
     keys = find_required(scan, _required(scan, code))
     evidence += [item for _, item in (*services, *keys)]
-    name = binary.name if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}", binary.name) else "app"
-    start = text_of(given.get("start_command")) or f"/app/{name}"
+    name = binary.name if _PLAIN.fullmatch(binary.name) else "app"
+    programs = {one.name for each in app.crates for one in each.binaries if _PLAIN.fullmatch(one.name)} | {name}
+    asked = procfile.compiled(scan, programs, name)
+    start = text_of(given.get("start_command")) or asked.start or procfile.PLACE + name
     build, run = packages(app.crates)
     port = _port(app, code, evidence)
     rocket = app.framework is not None and app.framework.name == "rocket"  # which knows no PORT
+    own_port = rocket and not given.get("start_command") and "ROCKET_PORT" not in start
     locked = scan.has("Cargo.lock")
     if not locked:
         scan.warn("there is no Cargo.lock: commit it, so that builds are repeatable")
@@ -180,7 +184,9 @@ def _answer(app: App, given: Overrides) -> Answer:
         manifests=tuple(manifests(scan, app.crates)),
         placeholders=tuple(placeholders(app.crates)),
         build=text_of(given.get("build_command")) or None,
-        start=f"ROCKET_PORT=${{PORT}} {start}" if rocket and not given.get("start_command") else start,
+        start=f"ROCKET_PORT=${{PORT}} {start}" if own_port else start,
+        others=tuple(sorted(asked.programs - {name})),
+        processes=asked.processes,
         assets=tuple(assets(scan, code)),
         environment=(("ROCKET_ADDRESS", "0.0.0.0"),) if rocket else (),  # noqa: S104 - inside a container
         packages=run,
