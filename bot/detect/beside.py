@@ -17,7 +17,7 @@ from bot.detect.model import Beside, Detection, Evidence
 from bot.detect.needs import COMPOSE_FILES
 from bot.detect.parse import parse_yaml
 from bot.detect.scan import Scan, table, text_of
-from bot.detect.service_versions import BY_NAME, KINDS, TITLES, choose_image, parse_services
+from bot.detect.service_versions import BY_NAME, KINDS, TITLES, choose_image, parse_services, postgres_version
 
 _SQL = ("postgresql", "mysql")
 _CODE = (
@@ -293,8 +293,11 @@ def _composed(scan: Scan) -> dict[str, Composed]:
     found: dict[str, Composed] = {}
     for path, name, service in _services_of(scan):
         image = text_of(service.get("image"))
-        plain, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
-        kind = BY_NAME.get(plain)
+        whole = image.partition("@")[0].removeprefix("docker.io/")
+        plain, _, tag = whole.rpartition("/")[2].partition(":")
+        extended = "/" in whole and postgres_version(whole)
+        kind = BY_NAME.get("postgres" if extended else plain)
+        plain = whole.rpartition(":")[0] if extended else plain
         if kind is None:
             continue
         where = scan.seen(path, image, f"the compose file runs {TITLES[kind.service]} as {name}")

@@ -75,6 +75,22 @@ BY_NAME = {name: kind for kind in KINDS for name in kind.names}
 TITLES = {kind.service: kind.title for kind in KINDS}
 
 
+# PostgreSQL with extensions: images made from the official one, which are used like it. The group is its version.
+_EXTENDED = {
+    "postgis/postgis": re.compile(r"(\d{2})(?:-[\w.-]{1,40})?", re.ASCII),
+    "imresamu/postgis": re.compile(r"(\d{2})(?:-[\w.-]{1,40})?", re.ASCII),
+    "pgvector/pgvector": re.compile(r"(?:[\d.]{1,20}-)?pg(\d{2})(?:-[a-z]{1,20})?", re.ASCII),
+    "timescale/timescaledb": re.compile(r"[\w.]{1,20}-pg(\d{2})(?:-oss)?", re.ASCII),
+}
+
+
+def postgres_version(image: str) -> str:
+    """The version of PostgreSQL in an image with its tag, official or with extensions; "" for any other image."""
+    name, _, tag = image.partition(":")
+    match = (_EXTENDED[name] if name in _EXTENDED else re.compile(r"(\d{1,2})\b.*")).fullmatch(tag)
+    return match[1] if match and (name == "postgres" or name in _EXTENDED) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """``tag``: the image with its tag, as Docker Hub has it; ``warning``: a sentence on what is odd about it."""
@@ -87,9 +103,15 @@ def choose_image(service: str, name: str = "", version: str = "", images: Collec
     """The image for a service.
 
     ``name`` is what somebody called it (``mariadb`` is another image than ``mysql``), ``version`` what they asked for
-    (``16``, ``16.4``, ``15-alpine``; empty: the usual one). ``images`` are those that can be had; none at all: all.
+    (``16``, ``16.4``, ``15-alpine``; empty: the usual one); an image of PostgreSQL with extensions is taken with its
+    tag as it is. ``images`` are those that can be had; none at all: all.
     """
     kind = BY_SERVICE[service]
+    if name in _EXTENDED:
+        if not images or f"{name}:{version}" in images:
+            return Chosen(f"{name}:{version}")
+        plain = choose_image(service, "", postgres_version(f"{name}:{version}"), images)
+        return Chosen(plain.tag, f"there is no image of {name} here: {plain.tag} is used, without its extensions")
     wanted = next((image for image in kind.images if image.name == name), kind.images[0])
     had = [image for image in (wanted, *kind.images) if _tags(image, images)]
     image = had[0] if had else wanted

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from bot.detect.connections import PORTS
 from bot.detect.facts import DenoFacts, DockerfileFacts, Facts, GoFacts, NodeFacts, PhpFacts, PythonFacts, RubyFacts
 from bot.detect.model import Beside, Detection
-from bot.detect.service_versions import TITLES
+from bot.detect.service_versions import TITLES, postgres_version
 from bot.generate.recipe import Recipe
 from bot.generate.write import needs_shell, with_exec
 from bot.project import Build, HealthCheck, Mount, Service, Template
@@ -39,11 +39,11 @@ def _shape(beside: Beside) -> _Shape:
 
     A check goes over TCP where the entry point starts a server for itself first, which listens on a socket only.
     """
-    image, _, tag = beside.image.partition(":")
+    image = "postgres" if beside.service == "postgresql" else beside.image.partition(":")[0]
     match image:
         case "postgres":
             # since 18 the image keeps the data of each version in a folder of its own below this one
-            newer = int(re.match(r"\d+", tag)[0]) >= 18  # type: ignore[index]
+            newer = int(postgres_version(beside.image)) >= 18
             return _Shape(
                 "postgres",
                 "POSTGRES_PASSWORD",

@@ -9,7 +9,7 @@ import pytest
 
 from bot.detect import Detection, Repository, detect
 from bot.detect.connections import Connection, connection_of, url_template
-from bot.detect.service_versions import KINDS, Chosen, choose_image, parse_services
+from bot.detect.service_versions import KINDS, Chosen, choose_image, parse_services, postgres_version
 from tests.detect.samples_basic import package
 
 Files = Mapping[str, str]
@@ -229,6 +229,31 @@ def test_the_compose_file_of_the_repository_is_evidence() -> None:
     assert one.reason.startswith("the compose file runs PostgreSQL as db (compose.yaml, line 7)")
     assert beside(python("flask\n", FLASK) | {"compose.yaml": COMPOSE.replace("DATABASE_URL", "OTHER")}) == {}
     assert beside(python("flask\npsycopg\n") | {"compose.yaml": COMPOSE})["postgresql"][0] == "postgres:15"
+
+
+@pytest.mark.parametrize(
+    ("image", "here", "taken", "version"),
+    [
+        ("postgis/postgis:16-3.4", (), "postgis/postgis:16-3.4", "16"),
+        ("docker.io/pgvector/pgvector:pg17", (), "pgvector/pgvector:pg17", "17"),
+        ("pgvector/pgvector:0.8.0-pg16", (), "pgvector/pgvector:0.8.0-pg16", "16"),
+        ("timescale/timescaledb:latest-pg15", (), "timescale/timescaledb:latest-pg15", "15"),
+        ("pgvector/pgvector:pg16", ("postgres:15", "postgres:16"), "postgres:16", "16"),
+        ("bitnami/postgresql:16.2.0", (), "postgres:16", "16"),
+        ("postgis/postgis", (), "postgres:17", "17"),  # no tag: any version, any day
+        ("other/pgvector:pg16", (), "postgres:17", "17"),
+        ("pgvector/pgvector:pg16;rm", (), "postgres:17", "17"),
+    ],
+)
+def test_postgresql_with_extensions_stays_what_the_compose_file_has(
+    image: str, here: tuple[str, ...], taken: str, version: str
+) -> None:
+    files = python("flask\npsycopg\n", FLASK) | {"compose.yaml": COMPOSE.replace("postgres:15.4-alpine", image)}
+    answer = detect(Repository.from_files(files), images=here)
+    (one,) = answer.beside
+    assert one.image == taken
+    assert postgres_version(one.image) == version
+    assert any("without its extensions" in warning for warning in answer.warnings) == bool(here)
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,14 @@ def test_each_kind(setting: str, name: str, check: str, data: str) -> None:
     assert any(name in line and "the setting services asks for it" in line for line in generated.explanation)
 
 
+def test_postgresql_with_extensions_is_used_like_postgresql() -> None:
+    compose = "services:\n  db:\n    image: pgvector/pgvector:pg18\n"
+    service = project(SHOP | {"compose.yaml": compose}).services["postgres"]
+    assert service.image == "pgvector/pgvector:pg18"
+    assert [volume.target for volume in service.volumes] == ["/var/lib/postgresql"]
+    assert set(service.environment) == {"POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_DB"}
+
+
 def test_django_makes_its_tables_before_it_starts() -> None:
     assert "release" not in project(DJANGO).services, "its own start command does so"
     given = DJANGO | {"Procfile": "web: gunicorn site1.wsgi\n"}
