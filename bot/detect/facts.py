@@ -77,6 +77,7 @@ class PythonFacts:
     build_packages: tuple[str, ...] = ()
     browsers: bool = False  # Playwright's, which it fetches itself
     assets: NodeFacts | None = None  # front end that is built first
+    assets_folder: str = ""  # where it lies; "" is the root
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,8 @@ class GoFacts:
     others: tuple[tuple[str, str], ...] = ()  # programs that the Procfile starts as well, with their packages
     processes: tuple[tuple[str, str], ...] = ()  # the Procfile's other lines, as they are in the image
     assets: tuple[str, ...] = ()  # folders that the program reads while it runs
+    front_end: NodeFacts | None = None  # what Node.js builds before the program is compiled
+    front_end_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

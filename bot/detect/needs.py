@@ -31,6 +31,7 @@ _SERVICES: tuple[tuple[str, frozenset[str], re.Pattern[str], tuple[str, ...]], .
                 "psycopg2-binary",
                 "psycopg-binary",
                 "psycopg2cffi",
+                "django-heroku",
                 "asyncpg",
                 "pg8000",
                 "aiopg",

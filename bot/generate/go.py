@@ -6,7 +6,7 @@ import posixpath
 import re
 
 from bot.detect.facts import GoFacts
-from bot.generate import images, write
+from bot.generate import images, node, write
 from bot.generate.recipe import Lines, Recipe, apt, base_user, environment, labels
 
 _PLAIN = re.compile(r"[A-Za-z0-9_./-]+")
@@ -22,7 +22,10 @@ def dockerfile(recipe: Recipe, facts: GoFacts) -> tuple[str, list[str]]:
     out = Lines()
     what = " ".join(part for part in (recipe.detection.framework, f"on Go {facts.version}") if part)
     out.add(write.comment(f"{what}. Written by Berth; yours to keep and change."))
-    out.add(f"FROM {base} AS build", "WORKDIR /src")
+    if facts.front_end:
+        node.front_end_stage(out, recipe, facts.front_end, "/src", facts.front_end_folder)
+        why.append(f"the front end in {facts.front_end_folder} is built by Node.js first: {facts.front_end.build}")
+    (out.part if facts.front_end else out.add)(f"FROM {base} AS build", "WORKDIR /src")
     cgo = "1" if facts.cgo else "0"
     out.add(*environment((("CGO_ENABLED", cgo), ("GOTOOLCHAIN", "local"))), *recipe.arguments())
     caches = [recipe.cache("go-mod", "/go/pkg/mod"), recipe.cache("go-build", "/root/.cache/go-build")]
@@ -33,7 +36,7 @@ def dockerfile(recipe: Recipe, facts: GoFacts) -> tuple[str, list[str]]:
             "    && install -D -m 0644 /etc/ssl/certs/ca-certificates.crt -t /out/etc/ssl/certs",
         )
     _modules(out, recipe, facts, caches, why)
-    out.add("COPY . .")
+    out.add("COPY --from=assets /src ./" if facts.front_end else "COPY . .")
     first = ""
     if not facts.has_module:
         first = "go mod init app && go mod tidy && "

@@ -107,6 +107,14 @@ def assets_stage(out: Lines, recipe: Recipe, facts: NodeFacts, *, before: list[s
     out.add(recipe.step(f"{facts.build} && rm -rf node_modules"))
 
 
+def front_end_stage(out: Lines, recipe: Recipe, facts: NodeFacts, top: str, folder: str) -> None:
+    """A stage that builds a front end in a folder of its own; the whole source is in ``top`` afterwards."""
+    out.part(f"FROM {recipe.image(images.node(facts.version))} AS assets", f"WORKDIR {write.path(f'{top}/{folder}')}")
+    install_stage(out, recipe, facts, folder)
+    out.add(f"COPY . {top}/", *environment((("NODE_ENV", "production"),)))
+    out.add(recipe.step(f"{facts.build} && rm -rf node_modules"))
+
+
 def program(out: Lines, recipe: Recipe, facts: NodeFacts) -> None:
     """Node.js with npm in a stage of another stack on Debian or Ubuntu."""
     source = recipe.image(images.node(facts.version))

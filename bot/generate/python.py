@@ -40,8 +40,11 @@ def dockerfile(recipe: Recipe, facts: PythonFacts) -> tuple[str, list[str]]:
             out.add(*([f"RUN python -m venv {VENV}"] if facts.has_dependencies else []))
         install(out, recipe, facts, why)
     if facts.assets:
-        out.part(f"FROM {recipe.image(images.node(facts.assets.version))} AS assets", "WORKDIR /app")
-        node.assets_stage(out, recipe, facts.assets, before=[])
+        if facts.assets_folder:
+            node.front_end_stage(out, recipe, facts.assets, "/app", facts.assets_folder)
+        else:
+            out.part(f"FROM {recipe.image(images.node(facts.assets.version))} AS assets", "WORKDIR /app")
+            node.assets_stage(out, recipe, facts.assets, before=[])
         why.append(f"assets are built by Node.js: {facts.assets.build}")
     _run_stage(out, recipe, facts, base, why)
     return out.render(), why

@@ -108,6 +108,17 @@ GO: dict[str, Sample] = {
         {"go.mod": PLAIN, "Procfile": "web: bin/importer\n", "cmd/importer/main.go": TOOL, "cmd/server/main.go": HTTP},
         {"start_command": "/app/importer"},
     ),
+    "go: arguments of the Procfile": Sample(
+        {"go.mod": PLAIN, "Procfile": "web: bin/shop serve --port=$PORT\n", "main.go": HTTP},
+        {"start_command": "/app/shop serve --port=$PORT"},
+    ),
+    "go: the Procfile's name for the only program": Sample(
+        {"go.mod": PLAIN, "Procfile": "web: ./bin/main serve\n", "main.go": HTTP}, {"start_command": "/app/shop serve"}
+    ),
+    "go: a script of the Procfile is no program": Sample(
+        {"go.mod": PLAIN, "Procfile": "web: ./bin/start\n", "bin/start": "#!/bin/sh\n", "main.go": HTTP},
+        {"start_command": "/app/shop"},
+    ),
     "go: toolchain goes before go": Sample(
         {"go.mod": "module m\ngo 1.22\ntoolchain go1.27.1\n", "main.go": HTTP}, {"language_version": "1.27"}
     ),

@@ -363,6 +363,22 @@ MAVEN: dict[str, Sample] = {
             "start_command": "java $JAVA_OPTS -Dserver.port=$PORT -jar app.jar",
         },
     ),
+    "java: the Procfile's class path": Sample(
+        {
+            "pom.xml": pom("com.sparkjava:spark-core"),
+            MAIN: JAVA_MAIN % "    port(4567);\n",
+            "Procfile": "web: java -cp target/classes:target/dependency/* shop.Main\n",
+        },
+        {"start_command": "java -cp 'classes:lib/*' shop.Main"},
+    ),
+    "java: the Procfile's class path, quoted": Sample(
+        {
+            "pom.xml": pom("com.sparkjava:spark-core"),
+            MAIN: JAVA_MAIN % "    port(4567);\n",
+            "Procfile": 'web: java -Xmx300m -cp "target/classes:target/dependency/*" shop.Main --port $PORT\n',
+        },
+        {"start_command": "java -Xmx300m -cp 'classes:lib/*' shop.Main --port $PORT"},
+    ),
     "java: versions of files": Sample(
         {"pom.xml": pom("io.javalin:javalin"), MAIN: JAVA_MAIN % "", ".sdkmanrc": "# x\njava=17.0.9-tem\n"},
         {"language_version": "17"},

@@ -117,6 +117,41 @@ FLASK: dict[str, Sample] = {
         },
         {"stack": "python", "framework": "flask", "build_command": "npm run build"},
     ),
+    "flask: a front end in a folder, whose output it hands out": Sample(
+        {
+            "requirements.txt": "flask\n",
+            "app.py": "from flask import Flask\napp = Flask(__name__, static_folder='client/dist')\n",
+            "client/package.json": package({"react": "18"}, dev={"vite": "5"}, scripts={"build": "vite build"}),
+            "client/package-lock.json": NPM_LOCK,
+        },
+        {"framework": "flask", "root": ".", "build_command": "cd client && npm run build"},
+    ),
+    "fastapi: a front end in a folder, named part by part": Sample(
+        {
+            "requirements.txt": "fastapi\nuvicorn\n",
+            "main.py": FASTAPI_APP + "DIST = Path(__file__).parent / 'web' / 'build'\n",
+            "web/package.json": package({"react": "18"}, scripts={"build": "react-scripts build"}),
+            "web/yarn.lock": "",
+        },
+        {"framework": "fastapi", "build_command": "cd web && yarn run build"},
+    ),
+    "fastapi: a front end whose output is there already": Sample(
+        {
+            "requirements.txt": "fastapi\nuvicorn\n",
+            "main.py": FASTAPI_APP + "DIST = 'web/dist'\n",
+            "web/package.json": package({"react": "18"}, scripts={"build": "vite build"}),
+            "web/dist/index.html": "",
+        },
+        {"framework": "fastapi", "build_command": None},
+    ),
+    "fastapi: a front end that runs by itself": Sample(
+        {
+            "requirements.txt": "fastapi\nuvicorn\n",
+            "main.py": FASTAPI_APP + "# pages are in web/src, see web/README\n",
+            "web/package.json": package({"react": "18"}, scripts={"build": "vite build"}),
+        },
+        {"framework": "fastapi", "build_command": None},
+    ),
     "flask: inside of what extends it": Sample(
         {"requirements.txt": "apiflask\n", "app.py": "from apiflask import APIFlask\napp = APIFlask(__name__)\n"},
         {"framework": "flask", "start_command": f"{GUNICORN} app:app"},

@@ -6,6 +6,28 @@ from tests.generate.stacks import Applications, Files
 
 IMAGES = ("golang:1.26-bookworm",)
 GO_MODULE = "module example.com/shop\n\ngo 1.24\n"
+GO_PAGES = """\
+package main
+
+import (
+	"io/fs"
+	"net/http"
+	"os"
+
+	"example.com/shop/web"
+)
+
+func main() {
+	pages, _ := fs.Sub(web.Dist, "dist")
+	http.Handle("/", http.FileServer(http.FS(pages)))
+	http.ListenAndServe(":"+os.Getenv("PORT"), nil)
+}
+"""
+FRONT_END = '{"name": "web", "private": true, "scripts": {"build": "node build.mjs"}}\n'
+BUILD = (
+    "import { copyFileSync, mkdirSync } from 'node:fs'\n"
+    "mkdirSync('dist', { recursive: true })\ncopyFileSync('page.html', 'dist/index.html')\n"
+)
 GO_HTTP = """\
 package main
 
@@ -47,6 +69,17 @@ APPLICATIONS: Applications = {
             '\tif len(os.Args) != 2 || os.Args[1] != "up" {\n\t\tos.Exit(1)\n\t}\n}\n',
             "templates/page.html": "<p>page</p>\n",
             "Procfile": "web: bin/server\nworker: bin/worker\nrelease: bin/migrate up\n",
+        },
+    ),
+    "go, with a front end that it embeds": (
+        (*IMAGES, "node:22-slim"),
+        {
+            "go.mod": GO_MODULE,
+            "cmd/server/main.go": GO_PAGES,
+            "web/embed.go": 'package web\n\nimport "embed"\n\n//go:embed all:dist\nvar Dist embed.FS\n',
+            "web/package.json": FRONT_END,
+            "web/build.mjs": BUILD,
+            "web/page.html": "one",
         },
     ),
     "go, without a module": (IMAGES, {"main.go": GO_HTTP}),

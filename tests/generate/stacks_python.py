@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tests.detect.samples_basic import FLASK_APP, MANAGE
 from tests.generate.stacks import Application, Applications, Files
+from tests.generate.stacks_go import BUILD, FRONT_END
 
 LOCKS = Path(__file__).with_name("locks_python")
 PYTHON: Files = {".python-version": "3.11\n"}
@@ -153,6 +154,18 @@ SERVERS: Applications = {
             **PYTHON,
         },
         compiled=True,  # its build backend makes a wheel of every change
+    ),
+    "flask with a front end in a folder": Application(
+        (),
+        {
+            "requirements.txt": "flask==3.0.3\n",
+            "app.py": "from flask import Flask\napp = Flask(__name__, static_folder='web/dist', static_url_path='/')\n"
+            "\n\n@app.get('/')\ndef hello():\n    return app.send_static_file('index.html')\n",
+            "web/package.json": FRONT_END,
+            "web/build.mjs": BUILD,
+            "web/page.html": "one",
+            **PYTHON,
+        },
     ),
     "flask with assets by Node.js": Application(
         (),

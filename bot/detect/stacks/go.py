@@ -16,6 +16,7 @@ from bot.detect.needs import find_required, find_services
 from bot.detect.parse import shell_parts
 from bot.detect.scan import Scan, text_of
 from bot.detect.stacks.go_module import APART, MOST_FILES, Module, Program, find_programs, imports_of, read_module
+from bot.detect.stacks.node_assets import FrontEnd, find_front_end
 
 # files that may mean an application in their folder
 MANIFESTS = ("go.mod", "main.go")
@@ -34,6 +35,8 @@ _REQUIRED = re.compile(r'`[^`\n]*\benv:"(\w+),(?:required|notEmpty)[^"]*"|envcon
 # folders that programs read while they run
 _ASSETS = ("templates", "template", "views", "static", "public", "assets", "web", "www", "ui", "migrations", "locales")
 _ASSET_FOLDERS = (*_ASSETS, "config", "configs", "conf", "db/migrations", "data", "resources")
+_PATH = re.compile(r'"(?:\./)?([A-Za-z0-9_-][\w.-]*(?:/[\w.-]+)+/?)"')
+MOST_ASSETS = 20
 MOST_IMPORTING = 150  # files that are read where several frameworks are required
 _CGO = {"github.com/mattn/go-sqlite3", "github.com/confluentinc/confluent-kafka-go", "gorm.io/driver/sqlite"}
 
@@ -166,6 +169,8 @@ def _answer(app: App, given: Overrides) -> Answer:
     if program:
         packages[name] = _package(program)
     asked = procfile.compiled(scan, packages, name)
+    front = _front_end(scan)
+    evidence += front.evidence if front else ()
     if program is None:
         scan.warn("no main package was found: nothing can be started. Add `package main` with a func main()")
     text = _texts(app)
@@ -193,7 +198,9 @@ def _answer(app: App, given: Overrides) -> Answer:
         start=start,
         others=tuple((other, packages[other]) for other in sorted(asked.programs - {name})),
         processes=asked.processes,
-        assets=tuple(_assets(scan, text)),
+        assets=tuple(_assets(scan, text)) + tuple(_handed_out(front, scan, text)),
+        front_end=front.facts if front else None,
+        front_end_folder=front.folder if front else "",
     )
     if facts.sums_missing and not facts.vendored:
         scan.warn("go.mod requires modules, but there is no go.sum: commit it, so that builds are repeatable")
@@ -297,6 +304,22 @@ def _manifests(scan: Scan) -> list[str]:
     return found
 
 
+def _front_end(scan: Scan) -> FrontEnd | None:
+    """Pages that Node.js builds, and that the program embeds or reads."""
+    if not any(path.endswith("/package.json") for path in scan.repository.files):
+        return None
+    files = [path for path in scan.repository.files if path.endswith(".go") and not path.endswith("_test.go")]
+    return find_front_end(scan, {path: scan.text(path) for path in files[:MOST_IMPORTING]})
+
+
+def _handed_out(front: FrontEnd | None, scan: Scan, text: dict[str, str]) -> list[str]:
+    """The front end's output, where the program reads it while it runs; what it embeds is in it."""
+    if front is None or front.embedded:
+        return []
+    place = f"{front.folder}/{front.output}"
+    return [] if any(place.startswith(f"{folder}/") for folder in _assets(scan, text)) else [place]
+
+
 def _assets(scan: Scan, text: dict[str, str]) -> list[str]:
     """Folders at the root that the code names, and does not embed."""
     code = "\n".join(text.values())
@@ -309,4 +332,10 @@ def _assets(scan: Scan, text: dict[str, str]) -> list[str]:
             )
             if holds_more and not re.search(rf"(^|\s){re.escape(folder)}(/|\s|$)", embedded):
                 found.append(folder)
+    for match in _PATH.finditer(code):  # deeper ones: "./client/build/client.js"
+        path = match[1].rstrip("/")
+        folder = path if path in scan.repository.folders else posixpath.dirname(path) if scan.has(path) else ""
+        inside = any(folder == one or folder.startswith(f"{one}/") for one in found)
+        if folder and not inside and not path.endswith(".go") and folder not in embedded and len(found) < MOST_ASSETS:
+            found.append(folder)
     return found

@@ -201,7 +201,7 @@ def from_procfile(command: str, packing: Packing) -> str:
     elif packing.kind == "quarkus":
         command = re.sub(rf"{_TARGET}\.jar", "quarkus-run.jar", command)
     elif packing.kind == "classpath":
-        command = re.sub(rf"(?:{_TARGET}\s*:?)+", "'classes:lib/*'", command)
+        command = re.sub(rf"""(["']?)(?:{_TARGET}:?)+\1""", "'classes:lib/*'", command)
     elif packing.kind in ("dist", "stage"):
         command = re.sub(rf"(?:\./)?{_TARGET}/bin/[\w.-]+", "./bin/app", command)
     return "" if re.search(r"(^|[\s:=/])(target|build)/|mvnw?\b|gradlew?\b|\bsbt\b|webapp-runner", command) else command

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 
 from bot.detect.facts import NodeFacts, PythonFacts
 from bot.detect.finding import Answer
 from bot.detect.parse import shell_parts
 from bot.detect.scan import texts
 from bot.detect.stacks import python_start
-from bot.detect.stacks.node_assets import find_assets
+from bot.detect.stacks.node_assets import find_assets, find_front_end
 from bot.detect.stacks.python_app import App
 from bot.detect.stacks.python_imports import KNOWN, imported_packages
 from bot.detect.stacks.python_native import native_packages
@@ -23,13 +24,17 @@ _PLACEHOLDERS = (
 )
 
 
+# frameworks that hand out pages and files, too
+_HANDS_OUT = ("django", "flask", "pyramid", "fastapi", "starlette", "litestar", "bottle", "tornado", "sanic", "aiohttp")
+
+
 def make_facts(app: App, answer: Answer, version: str, inline: tuple[str, ...], command: Command) -> PythonFacts:
     scan, manifests, start = app.scan, app.manifests or Manifests(), answer.start_command or ""
     build, run = native_packages(manifests.found, git=manifests.git, spatial=bool(app.django and app.django.spatial))
     apt = [line.strip() for line in scan.text("packages.txt").split("\n")] if scan.has("packages.txt") else []
     if answer.framework in ("streamlit", "gradio"):  # as their own hosts read it
         run = tuple(sorted({*run, *(name for name in apt[:50] if re.fullmatch(r"[a-z0-9][a-z0-9.+-]+", name))}))
-    assets = _assets(app, answer)
+    assets, assets_folder = _assets(app, answer)
     names = python_start.named(manifests.found) | {re.split(r"[\[~=]", text)[0] for text in inline}
     return PythonFacts(
         version=version,
@@ -59,6 +64,7 @@ def make_facts(app: App, answer: Answer, version: str, inline: tuple[str, ...], 
         build_packages=build,
         browsers="playwright" in manifests.names,
         assets=assets,
+        assets_folder=assets_folder,
     )
 
 
@@ -99,16 +105,22 @@ def _placeholders(keys: list[str]) -> tuple[tuple[str, str], ...]:
     return tuple(chosen.items())
 
 
-def _assets(app: App, answer: Answer) -> NodeFacts | None:
+def _assets(app: App, answer: Answer) -> tuple[NodeFacts | None, str]:
     """A front end beside a server that renders pages: Node.js builds it into the source, and is gone afterwards."""
-    if answer.framework not in ("django", "flask", "pyramid", "fastapi", "starlette", "litestar", "bottle", "tornado"):
-        return None
+    if answer.framework not in _HANDS_OUT:
+        return None, ""
     found = find_assets(app.scan, "")
-    if found is None:
-        return None
-    answer.evidence.append(found[1])
-    answer.build_command = found[0].build
-    return found[0]
+    if found is not None:
+        answer.evidence.append(found[1])
+        answer.build_command = found[0].build
+        return found[0], ""
+    if any(path.endswith("/package.json") for path in app.scan.repository.files):
+        front = find_front_end(app.scan, {path: app.scan.text(path) for path in app.sources.candidates()})
+        if front is not None:
+            answer.evidence.extend(front.evidence)
+            answer.build_command = f"cd {shlex.quote(front.folder)} && {front.facts.build}"
+            return front.facts, front.folder
+    return None, ""
 
 
 def inline_requirements(app: App, answer: Answer) -> tuple[str, ...]:

@@ -64,9 +64,13 @@ def _without_index(scan: Scan, folder: str) -> Finding | None:
     if not names or names == ["404.html"]:
         return None
     first = next((name for stem in _FIRST for name in names if name.lower().rpartition(".")[0] == stem), names[0])
-    finding = Finding("static", None, serves=False, answer=lambda _: _answer(scan, folder, first))
+
+    def answer(_: object) -> Answer:
+        scan.warn(f"there is no index.html; {first} answers for the folder")
+        return _answer(scan, folder, first)
+
+    finding = Finding("static", None, serves=False, answer=answer)
     finding.add(30, scan.seen(f"{folder}/{first}".lstrip("/"), "", "a page, but no index.html"))
-    scan.warn(f"there is no index.html; {first} answers for the folder")
     return finding
 
 
