@@ -42,6 +42,8 @@ class NodeFacts:
     workspace: str = ""  # name of the application's package where the repository holds several
     scripts_after_install: bool = False  # packages of the workspace run scripts when they are installed
     public_variables: tuple[str, ...] = ()  # that the build writes into what browsers get
+    front_end: NodeFacts | None = None  # in a folder of its own, built apart, handed out by this one
+    front_end_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -242,6 +242,9 @@ def _focus(facts: NodeFacts) -> str:
 
 
 def _run_stage(out: Lines, recipe: Recipe, facts: NodeFacts, base: str, why: list[str]) -> None:
+    if facts.front_end:
+        front_end_stage(out, recipe, facts.front_end, "/app", facts.front_end_folder)
+        why.append(f"the front end in {facts.front_end_folder} is built apart: {facts.front_end.build}")
     out.part(f"FROM {base}", *labels(recipe))
     if facts.packages:
         out.add(write.comment("libraries that the packages load while they run"), apt(facts.packages))
@@ -249,6 +252,9 @@ def _run_stage(out: Lines, recipe: Recipe, facts: NodeFacts, base: str, why: lis
     out.add(write.comment("the image's own unprivileged user may write beside the source: SQLite files, uploads"))
     out.add("RUN install --directory --owner=1000 --group=1000 /app", "WORKDIR /app")
     out.add(*_application(facts))
+    if facts.front_end:
+        built = posixpath.join(facts.front_end_folder, facts.front_end.output or "dist")
+        out.add(write.copy([f"/app/{built}"], f"./{built}/", options=f"--chown={images.USER} --from=assets"))
     where = posixpath.normpath(posixpath.join("/app", facts.folder))
     if facts.folder and facts.serve == "server":
         out.add(f"WORKDIR {write.path(where)}")

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.detect import Repository, detect
+from bot.detect.facts import NodeFacts
 from bot.detect.js_config import find_setting, js_settings, top_setting
 from bot.detect.loose import read_loose, without_conflicts
 from bot.generate import generate
@@ -111,3 +112,51 @@ def test_variables_of_pages_are_arguments_of_the_build() -> None:
     assert made
     lines = made.files["Dockerfile"].splitlines()
     assert lines.index("ARG VITE_API_URL") > lines.index("COPY . .")
+
+
+CLIENT = package({"react": "18"}, dev={"vite": "5"}, scripts={"build": "vite build"})
+HANDS_OUT = (
+    "const express = require('express');\nconst path = require('path');\nconst app = express();\n"
+    "app.use(express.static(path.join(__dirname, 'client/dist')));\napp.listen(process.env.PORT || 5000);\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("scripts", "server", "build", "front"),
+    [
+        ({}, HANDS_OUT, None, "client"),
+        ({}, HANDS_OUT.replace("'client/dist'", "'client', 'dist'"), None, "client"),
+        ({}, HANDS_OUT.replace("client/dist", "client/src"), None, ""),
+        ({}, HANDS_OUT.replace("client/dist", "clients/dist"), None, ""),
+        ({"heroku-postbuild": "cd client && npm install && npm run build"}, HANDS_OUT, None, "client"),
+        ({"build": "npm i && npm i --prefix client && npm run build --prefix client"}, HANDS_OUT, None, "client"),
+        ({"build": "cd client && yarn && yarn build && cd .."}, HANDS_OUT, None, "client"),
+        ({"build": "cd other && npm run build && cd ../client && npm run build"}, HANDS_OUT, "npm run build", ""),
+        ({"build": "tsc -p server && cd client && npm run build"}, HANDS_OUT, "npm run build", ""),
+        ({"build": "npm run build:server && npm run build --prefix client"}, HANDS_OUT, "npm run build", ""),
+        ({"build": "webpack"}, HANDS_OUT, "npm run build", "client"),
+        ({"heroku-postbuild": "webpack"}, HANDS_OUT.replace("client/", ""), "npm run heroku-postbuild", ""),
+    ],
+)
+def test_a_front_end_beside_a_server(scripts: dict[str, str], server: str, build: str | None, front: str) -> None:
+    files = {
+        "package.json": package({"express": "4"}, scripts={"start": "node server.js", **scripts}),
+        "package-lock.json": "{}",
+        "server.js": server,
+        "client/package.json": CLIENT,
+        "client/package-lock.json": "{}",
+        "client/src/App.jsx": "fetch('client/dist')\n",
+    }
+    found = detect(Repository.from_files(files))
+    assert (found.framework, found.root, found.start_command) == ("express", ".", "node server.js")
+    assert found.build_command == build
+    assert isinstance(found.facts, NodeFacts)
+    assert found.facts.front_end_folder == front
+    generated = generate(found)
+    assert generated
+    text = generated.files["Dockerfile"]
+    assert ("COPY --chown=1000:1000 --from=assets /app/client/dist ./client/dist/" in text) == bool(front)
+    assert ("npm run build && rm -rf node_modules" in text) == bool(front)
+    committed = detect(Repository.from_files({**files, "client/dist/index.html": ""}))
+    assert isinstance(committed.facts, NodeFacts)
+    assert committed.facts.front_end is None

@@ -6,6 +6,7 @@ import json
 
 from tests.detect.samples_basic import package
 from tests.generate.stacks import Application, Applications
+from tests.generate.stacks_go import BUILD, FRONT_END
 
 IMAGES = ("node:22-slim",)
 # a compiled program: CommonJS, with decorators
@@ -18,6 +19,20 @@ _TSCONFIG = {
     "experimentalDecorators": True,
 }
 APPLICATIONS: Applications = {
+    "express with a front end in a folder": (
+        IMAGES,
+        {
+            "package.json": package(
+                {"express": "4.21.1"},
+                scripts={"start": "node server.js", "heroku-postbuild": "cd web && npm install && npm run build"},
+            ),
+            "server.js": "const express = require('express');\nconst path = require('path');\nconst app = express();\n"
+            "app.use(express.static(path.join(__dirname, 'web', 'dist')));\napp.listen(process.env.PORT || 5000);\n",
+            "web/package.json": FRONT_END,
+            "web/build.mjs": BUILD,
+            "web/page.html": "one",
+        },
+    ),
     "nestjs": (
         IMAGES,
         {

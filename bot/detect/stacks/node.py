@@ -23,6 +23,8 @@ from bot.detect.stacks import node_package as packages
 from bot.detect.stacks import node_role as roles
 from bot.detect.stacks import node_source as source
 from bot.detect.stacks import node_workspaces as workspaces
+from bot.detect.stacks.node_assets import FrontEnd
+from bot.detect.stacks.node_client import find_client
 from bot.detect.stacks.node_details import add_needs, add_source_details, public_variables
 from bot.detect.stacks.node_lone import find_lone
 from bot.detect.stacks.node_package import Package
@@ -299,6 +301,10 @@ def _answer(app: App, overrides: Overrides) -> Answer:
         build = manager.name + build.removeprefix("npm")
         if app.folder and build == f"{manager.name} run build":
             build = building.with_beneath(scan, package, app.root, app.members, manager) or build
+    front = None
+    if serving.kind == "server" and not app.folder and not app.members:
+        front, build = find_client(scan, package, role.files, build)
+        answer.evidence += front.evidence if front else ()
     build = text_of(overrides.get("build_command")) or build
     given = text_of(overrides.get("start_command"))
     if serving.kind == "static" and (
@@ -314,7 +320,7 @@ def _answer(app: App, overrides: Overrides) -> Answer:
         answer.port = 8080
     else:
         add_source_details(scan, package, role.files, answer)
-    answer.facts = _facts(app, answer, manager, serving)
+    answer.facts = _facts(app, answer, manager, serving, front)
     if not start and serving.kind != "static":
         answer.facts = None
         _warn_of_no_start(app)
@@ -323,7 +329,9 @@ def _answer(app: App, overrides: Overrides) -> Answer:
     return answer
 
 
-def _facts(app: App, answer: Answer, manager: managing.Manager, serving: frontend.Serving) -> NodeFacts:
+def _facts(
+    app: App, answer: Answer, manager: managing.Manager, serving: frontend.Serving, front: FrontEnd | None
+) -> NodeFacts:
     scan, package = app.scan, app.package
     source_needed = managing.install_needs_source(scan, app.root, app.members)
     if source_needed:
@@ -363,6 +371,8 @@ def _facts(app: App, answer: Answer, manager: managing.Manager, serving: fronten
             name in one.scripts for one in (app.root, *app.members) for name in managing.LIFECYCLE
         ),
         public_variables=public_variables(scan, package),
+        front_end=front.facts if front else None,
+        front_end_folder=front.folder if front else "",
         not_found_page="/404.html" if serving.kind == "static" and not serving.spa else None,
     )
 

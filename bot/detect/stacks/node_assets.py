@@ -69,7 +69,7 @@ def find_front_end(scan: Scan, code: Mapping[str, str]) -> FrontEnd | None:
             place = f"{folder}/{output}"
             if any(path.startswith(place + "/") for path in scan.repository.files):
                 continue  # it was built by hand, and stays so
-            named = _named(code, place)
+            named = _named(_besides(code, folder), place)
             if named is None:
                 continue
             inner = Scan(scan.repository.at("/".join(part for part in (scan.repository.root, folder) if part)))
@@ -80,6 +80,11 @@ def find_front_end(scan: Scan, code: Mapping[str, str]) -> FrontEnd | None:
                 seen = scan.seen(path, text, f"{place} is handed out")
                 return FrontEnd(folder, output, found[0], (seen, found[1]), text.startswith("//go:embed"))
     return None
+
+
+def _besides(code: Mapping[str, str], folder: str) -> dict[str, str]:
+    """The server's code: what lies in the front end's folder is its own, except for Go."""
+    return {path: text for path, text in code.items() if path.endswith(".go") or not path.startswith(f"{folder}/")}
 
 
 def _front_ends(scan: Scan) -> list[str]:
