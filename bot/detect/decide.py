@@ -26,6 +26,20 @@ LAST_ENOUGH = 20  # … or where there is nothing else and a framework is known
 SERVER_ENOUGH = 60  # a server of which so much is known goes before a front end
 SETTINGS = ("root", "framework", "build_command", "start_command", "port", "health_path", "services")
 MAX_FOLDERS = 40
+_JAVA = (("eclipse-temurin", "openjdk", "amazoncorretto"), 1)
+# images that carry a language, and how many parts of their tags are its version
+_LANGUAGES: dict[str, tuple[tuple[str, ...], int]] = {
+    "node": (("node",), 1),
+    "bun": (("bun",), 1),
+    "python": (("python",), 2),
+    "go": (("golang",), 2),
+    "ruby": (("ruby",), 2),
+    "php": (("php",), 2),
+    "rust": (("rust",), 2),
+    "elixir": (("elixir",), 2),
+    "csharp": (("aspnet", "runtime", "sdk"), 2),
+    **dict.fromkeys(("java", "kotlin", "scala"), _JAVA),
+}
 
 
 def detect(
@@ -274,16 +288,29 @@ def _beneath(scan: Scan, detection: Detection, findings: list[Finding], evidence
     below = under.answer({})
     scan.warnings = kept  # what is odd about a start command that is not used is of no interest
     evidence.extend(below.evidence)
+    version, seen = _version_of_image(scan, detection, under.stack)
+    evidence.extend(seen)
     return replace(
         detection,
         underlying_stack=under.stack,
         framework=below.framework,
         package_manager=below.package_manager,
-        language_version=below.language_version,
+        language_version=version or below.language_version,
         health_path=below.health_path or "/",
         required_env=tuple(below.required_env),
         services=tuple(below.services),
     )
+
+
+def _version_of_image(scan: Scan, detection: Detection, stack: str) -> tuple[str, list[Evidence]]:
+    """The version of the language that the Dockerfile's own images have: what it really runs on."""
+    names, parts = _LANGUAGES.get(stack, ((), 0))
+    for image in detection.facts.base_images if isinstance(detection.facts, DockerfileFacts) else ():
+        name, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
+        match = re.match(rf"\d+(?:\.\d+){{0,{parts - 1}}}", tag)
+        if name in names and match:
+            return match[0], [scan.seen("Dockerfile", f"{name}:", f"the image has {stack} {match[0]}")]
+    return "", []
 
 
 def _procfile(scan: Scan, detection: Detection, evidence: list[Evidence]) -> Detection:

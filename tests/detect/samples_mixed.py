@@ -53,6 +53,30 @@ MIXED: dict[str, Sample] = {
         },
         {"stack": "dockerfile", "underlying_stack": "go", "package_manager": "go", "root": "."},
     ),
+    "dockerfile: the version of its image": Sample(
+        {
+            "Dockerfile": "ARG NODE_VERSION=20\nFROM node:${NODE_VERSION}-slim AS base\nFROM base\nCOPY . .\n"
+            "CMD node server.js\n",
+            "package.json": package({"express": "4"}, engines={"node": "22"}),
+            "server.js": "require('express')().listen(3000)\n",
+        },
+        {"underlying_stack": "node", "language_version": "20"},
+    ),
+    "dockerfile: the version of its image, with a patch": Sample(
+        {
+            "Dockerfile": "FROM python:3.11.4-slim-bookworm\nCOPY . .\nCMD python app.py\n",
+            "requirements.txt": "flask\n",
+        },
+        {"underlying_stack": "python", "language_version": "3.11"},
+    ),
+    "dockerfile: an image without a version": Sample(
+        {
+            "Dockerfile": "FROM python\nCOPY . .\nCMD python app.py\n",
+            "requirements.txt": "flask\n",
+            ".python-version": "3.12",
+        },
+        {"underlying_stack": "python", "language_version": "3.12"},
+    ),
     "mixed: checks in Ruby beside a site by Eleventy": Sample(
         {
             "package.json": package(dev={"@11ty/eleventy": "3"}, scripts={"build": "eleventy"}),
