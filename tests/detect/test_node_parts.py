@@ -160,3 +160,41 @@ def test_a_front_end_beside_a_server(scripts: dict[str, str], server: str, build
     committed = detect(Repository.from_files({**files, "client/dist/index.html": ""}))
     assert isinstance(committed.facts, NodeFacts)
     assert committed.facts.front_end is None
+
+
+INSTALLS = "npm install --prefix backend && npm install --prefix client"
+
+
+@pytest.mark.parametrize(
+    ("scripts", "root"),
+    [
+        ({"build": f"{INSTALLS} && npm run build --prefix client", "start": "npm run start --prefix backend"}, "."),
+        ({"heroku-postbuild": f"{INSTALLS} && npm run build --prefix client", "start": "cd backend && npm start"}, "."),
+        ({"build": INSTALLS, "start": "npm run start --prefix ./backend/"}, "."),
+        ({"build": "npm run build --prefix client", "start": "npm run start --prefix backend"}, "backend"),
+        ({"start": "npm run start --prefix backend"}, "backend"),
+        ({"build": INSTALLS, "start": "npm run start --prefix elsewhere"}, "backend"),
+    ],
+)
+def test_a_root_that_starts_a_server_below(scripts: dict[str, str], root: str) -> None:
+    files = {
+        "package.json": package(scripts=scripts),
+        "backend/package.json": package({"express": "4", "pg": "8"}, scripts={"start": "node src/server.js"}),
+        "backend/src/server.js": HANDS_OUT.replace("client/dist", "../../client/dist"),
+        "client/package.json": CLIENT,
+        "client/src/App.jsx": "",
+        ".env.example": "DATABASE_URL=\n",
+    }
+    found = detect(Repository.from_files(files))
+    assert (found.stack, found.framework, found.root) == ("node", "express", root)
+    assert (found.port, found.services) == (5000, ("postgresql",))
+    generated = generate(found)
+    assert generated
+    text = generated.files["Dockerfile"]
+    if root == ".":
+        assert found.start_command == "cd backend && node src/server.js"
+        assert found.build_command == f"npm run {next(iter(scripts))}"
+        assert "NPM_CONFIG_INCLUDE=dev" in text, "the front end is built by packages for development"
+        assert 'CMD ["/bin/sh", "-c", "cd backend && exec node src/server.js"]' in text
+    apart = detect(Repository.from_files({**files, "backend/src/server.js": HANDS_OUT.replace("client/", "pages/")}))
+    assert apart.root == "backend", "without pages of the front end, the server is an application by itself"

@@ -9,6 +9,10 @@ from tests.generate.stacks import Application, Applications
 from tests.generate.stacks_go import BUILD, FRONT_END
 
 IMAGES = ("node:22-slim",)
+EXPRESS = (
+    "const express = require('express');\nconst path = require('path');\nconst app = express();\n"
+    "app.use(express.static(path.join(__dirname, 'web', 'dist')));\napp.listen(process.env.PORT || 5000);\n"
+)
 # a compiled program: CommonJS, with decorators
 _TSCONFIG = {
     "module": "commonjs",
@@ -19,6 +23,22 @@ _TSCONFIG = {
     "experimentalDecorators": True,
 }
 APPLICATIONS: Applications = {
+    "express below a root that installs, builds and starts": Application(
+        IMAGES,
+        {
+            "package.json": package(
+                scripts={
+                    "build": "npm install --prefix server && npm install --prefix web && npm run build --prefix web",
+                    "start": "npm run start --prefix server",
+                }
+            ),
+            "server/package.json": package({"express": "4.21.1"}, scripts={"start": "node server.js"}),
+            "server/server.js": EXPRESS.replace("'web'", "'../web'"),
+            "web/package.json": FRONT_END,
+            "web/build.mjs": BUILD,
+            "web/page.html": "one",
+        },
+    ),
     "express with a front end in a folder": (
         IMAGES,
         {
@@ -26,8 +46,7 @@ APPLICATIONS: Applications = {
                 {"express": "4.21.1"},
                 scripts={"start": "node server.js", "heroku-postbuild": "cd web && npm install && npm run build"},
             ),
-            "server.js": "const express = require('express');\nconst path = require('path');\nconst app = express();\n"
-            "app.use(express.static(path.join(__dirname, 'web', 'dist')));\napp.listen(process.env.PORT || 5000);\n",
+            "server.js": EXPRESS,
             "web/package.json": FRONT_END,
             "web/build.mjs": BUILD,
             "web/page.html": "one",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from bot.detect.facts import NodeFacts
@@ -28,6 +29,7 @@ from bot.detect.stacks.node_client import find_client
 from bot.detect.stacks.node_details import add_needs, add_source_details, public_variables
 from bot.detect.stacks.node_lone import find_lone
 from bot.detect.stacks.node_package import Package
+from bot.detect.stacks.node_relay import INSTALLS_ALL, find_relay
 from bot.detect.stacks.node_role import Role
 from bot.detect.stacks.ruby_gems import lists_only_tools
 
@@ -84,6 +86,7 @@ class App:
     choices: list[Role] = field(default_factory=list)
     clear: bool = True  # which of the choices is meant
     below: bool = False  # the applications lie in folders with packages of their own
+    relay: Role | None = None  # the server below, which the root installs, builds and starts
 
     @property
     def package(self) -> Package:
@@ -129,6 +132,8 @@ def _applications(scan: Scan, root: Package) -> App:
     handed = own.start.delegates if own.start else None
     if not members or (own.application and handed is None and _stands_at_root(scan, own)):
         below = not members and not own.application and (handed is not None or not own.entry)
+        if below and (relay := find_relay(scan, root, own)):
+            return App(scan, root, replace(relay, package=root), members, relay=relay)
         return App(scan, root, own, members, below=below and _has_packages_below(scan))
     found = [roles.look(scan, one, root) for one in members]
     applications = [role for role in found if role.application]
@@ -302,7 +307,9 @@ def _answer(app: App, overrides: Overrides) -> Answer:
         if app.folder and build == f"{manager.name} run build":
             build = building.with_beneath(scan, package, app.root, app.members, manager) or build
     front = None
-    if serving.kind == "server" and not app.folder and not app.members:
+    if app.relay:
+        serving.build_environment = (*serving.build_environment, INSTALLS_ALL)
+    elif serving.kind == "server" and not app.folder and not app.members:
         front, build = find_client(scan, package, role.files, build)
         answer.evidence += front.evidence if front else ()
     build = text_of(overrides.get("build_command")) or build
@@ -313,19 +320,21 @@ def _answer(app: App, overrides: Overrides) -> Answer:
         serving.kind, serving.output = "server", None
     start = given or (None if serving.kind == "static" else _procfile_start(scan) or serving.start)
     if not start and serving.kind != "static":
-        start = building.command(scan, package, framework, role.start, role.entry)
+        server = app.relay.package if app.relay else package
+        start = building.command(scan, server, framework, role.start, role.entry)
+        start = f"cd {shlex.quote(server.folder)} && {start}" if app.relay and start else start
     answer.start_command, answer.build_command = start, build
     answer.output_dir, answer.spa_fallback = serving.output, serving.spa and serving.kind == "static"
     if serving.kind == "static":
         answer.port = 8080
     else:
-        add_source_details(scan, package, role.files, answer)
+        add_source_details(scan, app.relay.package if app.relay else package, role.files, answer)
     answer.facts = _facts(app, answer, manager, serving, front)
     if not start and serving.kind != "static":
         answer.facts = None
         _warn_of_no_start(app)
     _list_choices(app, answer)
-    add_needs(scan, package, role.files, answer)
+    add_needs(scan, app.relay.package if app.relay else package, role.files, answer)
     return answer
 
 

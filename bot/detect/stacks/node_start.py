@@ -171,6 +171,8 @@ def followed(package: Package, text: str, depth: int = 0) -> str:
     match = re.fullmatch(r"(?:npm|yarn|pnpm|bun)(?:\s+run)?\s+(?:-s\s+|--silent\s+)?([\w:.-]+)", last.strip())
     if not match:
         match = re.fullmatch(r"(?:run-s|npm-run-all)(?:\s+-s|\s+--\S+)*(?:\s+[\w:.-]+)*\s+([\w:.-]+)", last.strip())
+    if re.search(r"(^|&&)\s*cd\s", head):
+        return text  # in that folder it is another package's script
     if match and match[1] in package.scripts and depth < 3:
         rest = followed(package, package.scripts[match[1]], depth + 1)
         return f"{head}&& {rest}" if joined else rest
