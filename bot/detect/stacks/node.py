@@ -25,7 +25,7 @@ from bot.detect.stacks import node_role as roles
 from bot.detect.stacks import node_source as source
 from bot.detect.stacks import node_workspaces as workspaces
 from bot.detect.stacks.node_assets import FrontEnd
-from bot.detect.stacks.node_client import find_client
+from bot.detect.stacks.node_client import POSTBUILD, find_client
 from bot.detect.stacks.node_details import add_needs, add_source_details, public_variables
 from bot.detect.stacks.node_lone import find_lone
 from bot.detect.stacks.node_package import Package
@@ -309,6 +309,7 @@ def _answer(app: App, overrides: Overrides) -> Answer:
     front = None
     if app.relay:
         serving.build_environment = (*serving.build_environment, INSTALLS_ALL)
+        build = build or f"{manager.name} run {POSTBUILD}"
     elif serving.kind == "server" and not app.folder and not app.members:
         front, build = find_client(scan, package, role.files, build)
         answer.evidence += front.evidence if front else ()
