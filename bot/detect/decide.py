@@ -189,9 +189,23 @@ def _below(repository: Repository, images: Collection[str]) -> list[tuple[Scan, 
             found.append((scan, best))
     # what serves HTTP goes before pages, and a server before a front end that is built
     found.sort(
-        key=lambda one: (one[1].stack == "static", not _is_server(one[1]), -one[1].score, one[0].repository.root)
+        key=lambda one: (
+            one[1].stack == "static",
+            not _is_server(one[1]) or _is_only_an_image(*one),
+            -one[1].score,
+            one[0].repository.root,
+        )
     )
     return found
+
+
+def _is_only_an_image(scan: Scan, finding: Finding) -> bool:
+    """A folder with a Dockerfile for what lies elsewhere, as ``docker/app`` is: nothing else in it runs."""
+    return (
+        finding.stack == "dockerfile"
+        and len(look(scan)) == 1
+        and re.match(r"\.?docker\b", scan.repository.root) is not None
+    )
 
 
 def _is_page_below(finding: Finding) -> bool:

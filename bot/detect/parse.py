@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from bot.detect.loose import without_conflicts
+
 LONGEST_COMMAND = 8000  # characters; nobody reads more of a command
 DEEP = "it is nested too deeply"
 _Fastest: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # in C where there is one
@@ -63,7 +65,23 @@ def parse_toml(text: str) -> tuple[dict[str, Any], str | None]:
     except RecursionError:
         return {}, "it is nested too deeply"
     except (ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
-        return {}, str(error)
+        return _without_broken_lines(text), str(error)
+
+
+def _without_broken_lines(text: str) -> dict[str, Any]:
+    """What can be read where a merge left its markers, or a few lines are no TOML."""
+    lines = without_conflicts(text).split("\n")
+    for _ in range(5):
+        try:
+            return tomllib.loads("\n".join(lines))
+        except tomllib.TOMLDecodeError as error:
+            place = re.search(r"at line (\d+)", str(error))
+            if place is None or int(place[1]) > len(lines):
+                return {}
+            lines[int(place[1]) - 1] = ""
+        except (RecursionError, ValueError, TypeError, AttributeError, IndexError, KeyError):
+            return {}
+    return {}
 
 
 def strip_js_comments(text: str) -> str:

@@ -108,6 +108,35 @@ GO: dict[str, Sample] = {
         {"go.mod": PLAIN, "Procfile": "web: bin/importer\n", "cmd/importer/main.go": TOOL, "cmd/server/main.go": HTTP},
         {"start_command": "/app/importer"},
     ),
+    "go: a daemon among its tools": Sample(
+        {
+            "go.mod": PLAIN,
+            "cmd/shop/main.go": TOOL,
+            "cmd/shop-preview/main.go": HTTP,
+            "cmd/shopd/main.go": TOOL,
+        },
+        {"start_command": "/app/shopd"},
+    ),
+    "go: a port of its settings": Sample(
+        {"go.mod": PLAIN, "main.go": TOOL, "config.toml.sample": '[app]\naddress = "localhost:9000"\n'}, {"port": 9000}
+    ),
+    "go: a port of its settings, and those of databases": Sample(
+        {
+            "go.mod": PLAIN,
+            "main.go": TOOL,
+            "config/config.json": '{"Database": {"Port": 3306}, "Mail": {"port": 587}, "Server": {"HTTPPort": 8123}}',
+        },
+        {"port": 8123},
+    ),
+    "go: copies of godep": Sample(
+        {
+            "cmd/shop/main.go": HTTP.replace(
+                'import "net/http"', 'import "example.com/shop/Godeps/_workspace/src/github.com/gin-gonic/gin"'
+            ),
+            "Godeps/Godeps.json": "{}",
+        },
+        {"stack": "go", "framework": "gin"},
+    ),
     "go: arguments of the Procfile": Sample(
         {"go.mod": PLAIN, "Procfile": "web: bin/shop serve --port=$PORT\n", "main.go": HTTP},
         {"start_command": "/app/shop serve --port=$PORT"},

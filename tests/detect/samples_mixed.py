@@ -53,6 +53,14 @@ MIXED: dict[str, Sample] = {
         },
         {"stack": "dockerfile", "underlying_stack": "go", "package_manager": "go", "root": "."},
     ),
+    "mixed: images for development beside services": Sample(
+        {
+            "docker/app/Dockerfile": 'FROM golang:1.14\nRUN go get x\nENTRYPOINT ["reflex"]\n',
+            "internal/users/go.mod": "module example.com/users\n\ngo 1.24\n\nrequire github.com/go-chi/chi/v5 v5.0.1\n",
+            "internal/users/main.go": GO_SERVER,
+        },
+        {"stack": "go", "framework": "chi", "root": "internal/users"},
+    ),
     "dockerfile: the version of its image": Sample(
         {
             "Dockerfile": "ARG NODE_VERSION=20\nFROM node:${NODE_VERSION}-slim AS base\nFROM base\nCOPY . .\n"

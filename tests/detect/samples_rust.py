@@ -114,6 +114,30 @@ RUST: dict[str, Sample] = {
         },
         {"start_command": "/app/shopd"},
     ),
+    "rust: markers of a merge in its manifest": Sample(
+        {
+            "Cargo.toml": '[package]\nname = "shop"\n<<<<<<< HEAD\nedition = "2021"\n=======\nedition = "2018"\n'
+            '>>>>>>> dev\n\n[dependencies]\naxum = "0.7"\n',
+            "src/main.rs": "fn main() {}\n",
+        },
+        {"stack": "rust", "framework": "axum", "start_command": "/app/shop"},
+    ),
+    "rust: a line in its manifest that is no TOML": Sample(
+        {
+            "Cargo.toml": '[package]\nname = "shop"\nversion = 1.0.0\n\n[dependencies]\naxum = "0.7"\n',
+            "src/main.rs": "fn main() {}\n",
+        },
+        {"framework": "axum", "start_command": "/app/shop"},
+    ),
+    "rust: a port of its settings": Sample(
+        {
+            "Cargo.toml": '[package]\nname = "shop"\nversion = "1.0.0"\n\n[dependencies]\nactix-web = "4"\n',
+            "src/main.rs": "fn main() {}\n",
+            "configuration/base.yaml": "application:\n  port: 8000\ndatabase:\n  port: 5432\n",
+            "configuration/local.yaml": "application:\n  port: 1\n",
+        },
+        {"port": 8000},
+    ),
     "rust: the Procfile names the program": Sample(
         {
             "Cargo.toml": cargo(AXUM),

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 
 from bot.detect import procfile, releases, versions
+from bot.detect.config_port import find_config_port
 from bot.detect.facts import GoFacts
 from bot.detect.finding import Answer, Finding, Overrides
 from bot.detect.frameworks import Framework, remaining
@@ -91,13 +92,16 @@ def _choose(app: App) -> None:
         app.program = programs[""]
         return
     commands = [one for one in app.programs if one.folder.startswith("cmd/")] or app.programs
-    serving = [one for one in commands if one.imports.intersection(_SERVING)]
-    usual = [name for name in _PREFERRED if any(posixpath.basename(one.folder) == name for one in commands)]
     own = posixpath.basename(app.module.name) if app.module else ""
+    serving = [one for one in commands if one.imports.intersection(_SERVING)]
+    daemons = [one for one in commands if own and posixpath.basename(one.folder) == f"{own}d"]
+    usual = [name for name in _PREFERRED if any(posixpath.basename(one.folder) == name for one in commands)]
     if len(commands) == 1:
         app.program = commands[0]
     elif usual:
         app.program = next(one for one in commands if posixpath.basename(one.folder) == usual[0])
+    elif daemons:
+        app.program = daemons[0]
     elif len(serving) == 1:
         app.program = serving[0]
     elif commands:
@@ -280,6 +284,9 @@ def _port(app: App, text: dict[str, str], evidence: list[Evidence]) -> int | Non
                     line = code.count("\n", 0, match.start()) + 1
                     evidence.append(app.scan.seen(path, match[0], f"listens on port {number}", line))
                     return number
+    if found := find_config_port(app.scan):
+        evidence.append(found[1])
+        return found[0]
     return app.framework.port if app.framework else 8080
 
 

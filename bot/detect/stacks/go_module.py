@@ -48,6 +48,9 @@ class Program:
     imports: frozenset[str]
 
 
+_WORKSPACE = "/Godeps/_workspace/src/"  # where godep kept copies, under other import paths
+
+
 def without_major(path: str) -> str:
     """``github.com/labstack/echo/v4`` and ``gopkg.in/yaml.v3`` without the version."""
     return _MAJOR.sub("", path)
@@ -130,5 +133,6 @@ def imports_of(text: str) -> set[str]:
     found: set[str] = set()
     code = strip_js_comments(text) if "/*" in text else text
     for match in _IMPORTS.finditer(code):
-        found |= {without_major(path) for path in _QUOTED.findall(match["block"] or match["one"] or "")}
+        paths = _QUOTED.findall(match["block"] or match["one"] or "")
+        found |= {without_major(path.rpartition(_WORKSPACE)[2]) for path in paths}
     return found

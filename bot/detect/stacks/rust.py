@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from bot.detect import procfile, versions
+from bot.detect.config_port import find_config_port
 from bot.detect.facts import RustFacts
 from bot.detect.finding import Answer, Finding, Overrides
 from bot.detect.frameworks import Framework, remaining
@@ -268,6 +269,9 @@ def _port(app: App, code: dict[str, str], evidence: list[Evidence]) -> int:
                     line = text.count("\n", 0, match.start()) + 1
                     evidence.append(scan.seen(path, match[0], f"listens on port {number}", line))
                     return number
+    if found := find_config_port(scan):
+        evidence.append(found[1])
+        return found[0]
     return (app.framework.port if app.framework else None) or 8080
 
 
