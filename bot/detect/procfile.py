@@ -29,7 +29,7 @@ def compiled(scan: Scan, programs: Collection[str], chosen: str) -> Compiled:
     found: dict[str, str] = {}
     for process, (command, _) in scan.procfile.items():
         known = dict(places)
-        if process == "web" and (unknown := _only_program(scan, command)) and unknown not in known:
+        if process == "web" and (unknown := _only_program(scan, command, known)):
             known[unknown] = PLACE + chosen  # a file of another name, that a build of their own makes
         if told := in_image(command, known):
             found[process] = told
@@ -52,9 +52,14 @@ def in_image(command: str, places: Mapping[str, str]) -> str:
     return told + rest if parts else ""
 
 
-def _only_program(scan: Scan, command: str) -> str:
-    """The name of the program that a simple command starts from a folder in which the repository has no such file."""
+def _only_program(scan: Scan, command: str, known: Collection[str]) -> str:
+    """The name of the program that a simple command starts from a folder in which the repository has no such file.
+
+    "" where one of ours is named: what stands before it is a wrapper.
+    """
     parts = shell_parts(command)
-    word = parts[0][0] if len(parts) == 1 else ""
-    path = posixpath.normpath(word)
-    return posixpath.basename(path) if "/" in word and not scan.has(path) and "." not in path.lstrip("./") else ""
+    words = parts[0] if len(parts) == 1 else [""]
+    path = posixpath.normpath(words[0])
+    if "/" not in words[0] or scan.has(path) or "." in path.lstrip("./"):
+        return ""
+    return "" if any(posixpath.basename(word) in known for word in words) else posixpath.basename(path)

@@ -371,6 +371,14 @@ MAVEN: dict[str, Sample] = {
         },
         {"start_command": "java -cp 'classes:lib/*' shop.Main"},
     ),
+    "java: the Procfile's own script of a build": Sample(
+        {
+            "pom.xml": pom("com.sparkjava:spark-core"),
+            MAIN: JAVA_MAIN % "    port(4567);\n",
+            "Procfile": "web: target/start shop.Main\n",
+        },
+        {"start_command": "java -XX:MaxRAMPercentage=75.0 -cp 'classes:lib/*' shop.Main"},
+    ),
     "java: the Procfile's class path, quoted": Sample(
         {
             "pom.xml": pom("com.sparkjava:spark-core"),

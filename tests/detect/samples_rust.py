@@ -129,6 +129,14 @@ RUST: dict[str, Sample] = {
         },
         {"framework": "axum", "start_command": "/app/shop"},
     ),
+    "rust: what the Procfile has before the program": Sample(
+        {
+            "Cargo.toml": '[package]\nname = "shop"\nversion = "1.0.0"\n\n[dependencies]\naxum = "0.7"\n',
+            "src/main.rs": "fn main() {}\n",
+            "Procfile": "web: bin/start-nginx ./target/release/shop\n",
+        },
+        {"start_command": "/app/shop"},
+    ),
     "rust: a port of its settings": Sample(
         {
             "Cargo.toml": '[package]\nname = "shop"\nversion = "1.0.0"\n\n[dependencies]\nactix-web = "4"\n',

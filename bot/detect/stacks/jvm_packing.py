@@ -200,7 +200,7 @@ def from_procfile(command: str, packing: Packing) -> str:
         command = re.sub(rf"{_TARGET}\.(?:jar|war)", "app.jar", command)
     elif packing.kind == "quarkus":
         command = re.sub(rf"{_TARGET}\.jar", "quarkus-run.jar", command)
-    elif packing.kind == "classpath":
+    elif packing.kind == "classpath" and re.search(r"\bjava\s", command):
         command = re.sub(rf"""(["']?)(?:{_TARGET}:?)+\1""", "'classes:lib/*'", command)
     elif packing.kind in ("dist", "stage"):
         command = re.sub(rf"(?:\./)?{_TARGET}/bin/[\w.-]+", "./bin/app", command)
