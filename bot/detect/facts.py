@@ -181,6 +181,8 @@ class RustFacts:
     environment: tuple[tuple[str, str], ...] = ()
     packages: tuple[str, ...] = ()  # Debian packages at run time
     build_packages: tuple[str, ...] = ()
+    front_end: NodeFacts | None = None  # what Node.js builds before the program is compiled
+    front_end_folder: str = ""
 
 
 @dataclass(frozen=True, slots=True)

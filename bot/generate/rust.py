@@ -5,7 +5,7 @@ from __future__ import annotations
 import posixpath
 
 from bot.detect.facts import RustFacts
-from bot.generate import images, write
+from bot.generate import images, node, write
 from bot.generate.recipe import Lines, Recipe, apt, base_user, environment, labels
 
 _COMPILERS = ("gcc", "libc6-dev")  # are in the image already
@@ -18,7 +18,10 @@ def dockerfile(recipe: Recipe, facts: RustFacts) -> tuple[str, list[str]]:
     out = Lines()
     what = " ".join(part for part in (recipe.detection.framework, f"on Rust {facts.version}") if part)
     out.add(write.comment(f"{what}. Written by Berth; yours to keep and change."))
-    out.add(f"FROM {base} AS build", "WORKDIR /src")
+    if facts.front_end:
+        node.front_end_stage(out, recipe, facts.front_end, "/src", facts.front_end_folder)
+        why.append(f"the front end in {facts.front_end_folder} is built by Node.js first: {facts.front_end.build}")
+    (out.part if facts.front_end else out.add)(f"FROM {base} AS build", "WORKDIR /src")
     packages = [name for name in facts.build_packages if name not in _COMPILERS]
     if packages:
         out.add(write.comment("C libraries that crates link to"), apt(packages))
@@ -26,7 +29,7 @@ def dockerfile(recipe: Recipe, facts: RustFacts) -> tuple[str, list[str]]:
     out.add(*recipe.arguments())
     registry = recipe.cache("cargo", "/usr/local/cargo/registry")
     _fetch(out, facts, registry, why)
-    out.add("COPY . .")
+    out.add("COPY --from=assets /src ./" if facts.front_end else "COPY . .")
     target = recipe.cache("cargo-target", "/src/target", locked=True)
     locked = " --locked" if facts.locked else ""
     programs = (facts.binary, *facts.others)

@@ -189,6 +189,20 @@ def test_programs_of_rust_that_the_procfile_starts_are_compiled_as_well() -> Non
     assert "exec /app/shop --port $PORT" in text
 
 
+def test_a_front_end_that_a_program_of_rust_hands_out() -> None:
+    files = {
+        "Cargo.toml": '[package]\nname = "shop"\nversion = "1.0.0"\n\n[dependencies]\naxum = "0.7"\n',
+        "src/main.rs": 'fn main() { ServeDir::new("web/build"); }\n',
+        "web/package.json": '{"name": "web", "scripts": {"build": "vite build"}, "devDependencies": {"vite": "5"}}',
+        "web/package-lock.json": "{}",
+    }
+    lines = made(files).files["Dockerfile"].split("\n")
+    first = lines.index("WORKDIR /src/web")
+    assert lines[first + 1] == "COPY web/package.json web/package-lock.json ./"
+    assert lines.index("COPY --from=assets /src ./") > first
+    assert "COPY --from=build /src/web/build ./web/build/" in lines
+
+
 def test_a_jar_that_the_procfile_starts_again() -> None:
     files = {
         "pom.xml": BOOT_POM,

@@ -16,6 +16,7 @@ from bot.detect.model import Application, Evidence
 from bot.detect.needs import find_required, find_services
 from bot.detect.parse import shell_parts
 from bot.detect.scan import Scan, table, text_of
+from bot.detect.stacks.node_assets import find_front_end
 from bot.detect.stacks.rust_build import assets, manifests, packages, placeholders
 from bot.detect.stacks.rust_crates import Binary, Crate, read_crates, used_by
 
@@ -178,6 +179,10 @@ def _answer(app: App, given: Overrides) -> Answer:
     if not locked:
         scan.warn("there is no Cargo.lock: commit it, so that builds are repeatable")
     command = f"cargo build --release{' --locked' if locked else ''} --bin {name}"
+    front = (
+        find_front_end(scan, code) if any(path.endswith("/package.json") for path in scan.repository.files) else None
+    )
+    evidence += front.evidence if front else ()
     facts = RustFacts(
         version=version,
         binary=name,
@@ -188,7 +193,9 @@ def _answer(app: App, given: Overrides) -> Answer:
         start=f"ROCKET_PORT=${{PORT}} {start}" if own_port else start,
         others=tuple(sorted(asked.programs - {name})),
         processes=asked.processes,
-        assets=tuple(assets(scan, code)),
+        assets=(*assets(scan, code), *((f"{front.folder}/{front.output}",) if front else ())),
+        front_end=front.facts if front else None,
+        front_end_folder=front.folder if front else "",
         environment=(("ROCKET_ADDRESS", "0.0.0.0"),) if rocket else (),  # noqa: S104 - inside a container
         packages=run,
         build_packages=build,
