@@ -90,7 +90,8 @@ def _detect(repository: Repository, given: dict[str, object], images: Collection
         )
         if below:
             inner, chosen = below[0]
-            inner.warnings = [*scan.warnings, *inner.warnings]
+            unused = f"{inner.repository.root}/Dockerfile is not used"
+            inner.warnings = [*(text for text in scan.warnings if not text.startswith(unused)), *inner.warnings]
             scan, findings = inner, look(inner)
             chosen = choose(findings, given, scan) or chosen
             if len(below) > 1:
@@ -200,12 +201,8 @@ def _below(repository: Repository, images: Collection[str]) -> list[tuple[Scan, 
 
 
 def _is_only_an_image(scan: Scan, finding: Finding) -> bool:
-    """A folder with a Dockerfile for what lies elsewhere, as ``docker/app`` is: nothing else in it runs."""
-    return (
-        finding.stack == "dockerfile"
-        and len(look(scan)) == 1
-        and re.match(r"\.?docker\b", scan.repository.root) is not None
-    )
+    """A folder with a Dockerfile for what lies elsewhere, or comes from elsewhere: no source is in it."""
+    return finding.stack == "dockerfile" and len(look(scan)) == 1 and find_foreign(scan.repository) is None
 
 
 def _is_page_below(finding: Finding) -> bool:
@@ -230,8 +227,9 @@ def _nothing(scan: Scan, findings: list[Finding]) -> Detection:
         scan.warn(f"{where} says {foreign[1]}, for which no Dockerfile is written yet. Add a Dockerfile of your own")
     else:
         scan.warn(
-            "nothing was found that can be deployed. Looked for: Dockerfile, package.json, requirements.txt,"
-            " pyproject.toml, Pipfile, an application object in *.py, server.js, index.html; up to three folders deep"
+            "nothing was found that can be deployed. Looked for: Dockerfile, the manifests of Node.js, Python, Go,"
+            " Rust, PHP, Ruby, Java, C#, Elixir and Deno, programs in these languages, index.html;"
+            " up to three folders deep"
         )
     candidates = tuple(finding.candidate() for finding in findings)
     return Detection(root=repository.root or ".", candidates=candidates, warnings=tuple(scan.warnings))

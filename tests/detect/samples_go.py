@@ -117,6 +117,22 @@ GO: dict[str, Sample] = {
         },
         {"start_command": "/app/shopd"},
     ),
+    "go: a port of a flag": Sample(
+        {
+            "go.mod": PLAIN,
+            "main.go": 'package main\n\nimport "net/http"\n\nfunc main() {\n'
+            '\taddr := flag.String("addr", ":4000", "where")\n\thttp.ListenAndServe(*addr, nil)\n}\n',
+        },
+        {"port": 4000},
+    ),
+    "go: a port of a listener": Sample(
+        {
+            "go.mod": PLAIN,
+            "main.go": 'package main\n\nimport "net/http"\n\nfunc main() {\n'
+            '\tl, _ := net.Listen("tcp", "0.0.0.0:5151")\n\thttp.Serve(l, nil)\n}\n',
+        },
+        {"port": 5151},
+    ),
     "go: a port of its settings": Sample(
         {"go.mod": PLAIN, "main.go": TOOL, "config.toml.sample": '[app]\naddress = "localhost:9000"\n'}, {"port": 9000}
     ),

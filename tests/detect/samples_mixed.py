@@ -53,6 +53,34 @@ MIXED: dict[str, Sample] = {
         },
         {"stack": "dockerfile", "underlying_stack": "go", "package_manager": "go", "root": "."},
     ),
+    "mixed: images of a proxy and a database beside the server": Sample(
+        {
+            "deploy/db/Dockerfile": "FROM postgres:16\nCOPY init.sql /docker-entrypoint-initdb.d/\n",
+            "deploy/db/init.sql": "",
+            "deploy/nginx/Dockerfile": "FROM nginx\nCOPY nginx.conf /etc/nginx/\n",
+            "service/requirements.txt": "flask\n",
+            "service/app.py": FLASK_APP,
+        },
+        {"stack": "python", "framework": "flask", "root": "service"},
+    ),
+    "mixed: a Dockerfile with its sources beside a server": Sample(
+        {
+            "engine/Dockerfile": "FROM gcc\nCOPY . .\nRUN make\nCMD ./engine\nEXPOSE 80\n",
+            "engine/main.c": "int main() { return 0; }\n",
+            "tools/requirements.txt": "flask\n",
+            "tools/app.py": FLASK_APP,
+        },
+        {"stack": "dockerfile", "root": "engine"},
+    ),
+    "mixed: a server in a folder with a manifest of its own": Sample(
+        {
+            "backend/package.json": package({"express": "4", "pg": "8"}, scripts={"start": "node ./bin/www"}),
+            "backend/index.js": "require('express')().listen(3000)\n",
+            "backend/bin/www": "#!/usr/bin/env node\nrequire('../index')\n",
+            "client/index.html": "",
+        },
+        {"stack": "node", "framework": "express", "root": "backend", "start_command": "node ./bin/www"},
+    ),
     "mixed: images for development beside services": Sample(
         {
             "docker/app/Dockerfile": 'FROM golang:1.14\nRUN go get x\nENTRYPOINT ["reflex"]\n',

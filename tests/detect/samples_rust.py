@@ -137,6 +137,24 @@ RUST: dict[str, Sample] = {
         },
         {"start_command": "/app/shop"},
     ),
+    "rust: databases by features": Sample(
+        {
+            "Cargo.toml": '[package]\nname = "shop"\nversion = "1.0.0"\n\n[dependencies]\naxum = "0.7"\n'
+            'sqlx = { version = "0.8", features = ["runtime-tokio", "postgres"] }\ndeadpool-redis = "0.18"\n',
+            "src/main.rs": "fn main() {}\n",
+        },
+        {"services": ("postgresql", "redis")},
+    ),
+    "rust: databases by features of the workspace": Sample(
+        {
+            "Cargo.toml": '[workspace]\nmembers = ["web"]\n\n[workspace.dependencies]\n'
+            'diesel = { version = "2", features = ["mysql"] }\n',
+            "web/Cargo.toml": '[package]\nname = "web"\nversion = "1.0.0"\n\n[dependencies]\naxum = "0.7"\n'
+            "diesel = { workspace = true }\n",
+            "web/src/main.rs": "fn main() {}\n",
+        },
+        {"services": ("mysql",)},
+    ),
     "rust: a port of its settings": Sample(
         {
             "Cargo.toml": '[package]\nname = "shop"\nversion = "1.0.0"\n\n[dependencies]\nactix-web = "4"\n',

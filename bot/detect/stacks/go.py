@@ -27,6 +27,8 @@ _SERVING = ("net/http", *(module for row in GO for module in row.packages))
 _PORTS = (
     # http.ListenAndServe(":8080", …), r.Run(":8080"), e.Start(":1323"), app.Listen(":3000"), Addr: ":8080"
     re.compile(r'(?:ListenAndServe(?:TLS)?|\.Run|\.Start|\.Listen|Addr:)\s*\(?\s*"[\w.\-\[\]]*:(\d{2,5})"'),
+    # flag.String("addr", ":4000", …), net.Listen("tcp", ":5151")
+    re.compile(r'"(?:[\w.]+[-_.])?(?:addr|address|listen|bind|tcp4?)"\s*,\s*"[\w.\-\[\]]*:(\d{2,5})"'),
     # port := getenv("PORT", "8080"), viper.SetDefault("port", 8080), default:"8080"
     re.compile(r'(?i)"(?:\w+_)?port"\s*,\s*"?:?(\d{2,5})"?'),
     re.compile(r'(?i)env(?:Default|-default)?:"(?:\w+_)?port"[^`\n]*?[dD]efault:"(\d{2,5})"'),

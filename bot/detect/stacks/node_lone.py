@@ -20,6 +20,7 @@ _OWN = frozenset(
     {"http", "https", "http2", "net", "fs", "path", "os", "url", "crypto", "child_process", "events", "stream", "util"}
     | {"cluster", "worker_threads", "readline", "zlib", "dgram", "process", "fs/promises", "perf_hooks", "assert"}
 )
+_MANIFESTS = (*packages.NAMES, "deno.json", "deno.jsonc", "bunfig.toml", "Dockerfile")
 _FOREIGN = re.compile(r"\bDeno\.|\bBun\.|[\"'](?:https?://|jsr:|npm:|bun:|bun[\"'])|\bdocument\.|\bwindow\.")
 
 
@@ -60,6 +61,8 @@ def find_lone(scan: Scan) -> Finding | None:
 
 def _entries(scan: Scan) -> list[str]:
     usual = [path for path in source.ENTRIES if path.count("/") <= 1 and scan.has(path)]
+    # a folder with a manifest is an application by itself
+    usual = [path for path in usual if not any(scan.has(f"{path.rpartition('/')[0]}/{name}") for name in _MANIFESTS)]
     rest = [path for path in scan.repository.inside("") if path.endswith((".js", ".mjs", ".cjs", ".ts", ".mts"))]
     others = [path for path in rest if path not in usual and not re.search(r"\.(config|d|test|spec|min)\.", path)]
     return [*usual, *others[:10]]

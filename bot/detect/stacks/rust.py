@@ -163,7 +163,11 @@ def _answer(app: App, given: Overrides) -> Answer:
         scan.warn("the program runs in browsers, built by Trunk, for which no Dockerfile is written yet. Add one")
         return Answer(None, package_manager="cargo", language_version=version, evidence=[*evidence, page])
     code = _code(scan, used_by(crate, app.crates))
-    seen = {name: scan.seen(crate.manifest, name, name, line) for name, line in crate.dependencies.items()}
+    seen = {
+        name: scan.seen(one.manifest, name.partition("[")[0], name, line)
+        for one in reversed(used_by(crate, app.crates))  # the nearest one's evidence stays
+        for name, line in (one.dependencies | one.features).items()
+    }
     services = find_services(scan, seen)
     keys = find_required(scan, _required(scan, code))
     evidence += [item for _, item in (*services, *keys)]

@@ -32,6 +32,7 @@ class Crate:
     name: str
     data: dict[str, Any]
     dependencies: dict[str, int | None] = field(default_factory=dict)
+    features: dict[str, int | None] = field(default_factory=dict)  # "sqlx[postgres]", as ``dependencies``
     beside: list[str] = field(default_factory=list)  # folders of crates that it names by their path
     binaries: list[Binary] = field(default_factory=list)
     has_library: bool = False
@@ -90,7 +91,10 @@ def _crate(scan: Scan, folder: str, data: dict[str, Any], shared: dict[str, Any]
             inherited = table(wanted).get("workspace") is True
             given = table(shared.get(key)) if inherited else table(wanted)
             if kind == "dependencies":
-                crate.dependencies.setdefault(text_of(given.get("package")) or key, _line(text, key))
+                known, line = text_of(given.get("package")) or key, _line(text, key)
+                crate.dependencies.setdefault(known, line)
+                for feature in (*texts(given.get("features")), *texts(table(wanted).get("features"))):
+                    crate.features.setdefault(f"{known}[{feature}]", line)
             path = text_of(given.get("path"))
             beside = posixpath.normpath(posixpath.join("" if inherited else folder, path)) if path else ""
             if beside and scan.has(f"{beside}/Cargo.toml"):
